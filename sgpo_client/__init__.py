@@ -1,0 +1,1 @@
+"""The reward client (no torch needed) and the SGPO trainer."""

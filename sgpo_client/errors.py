@@ -1,0 +1,40 @@
+"""Errors of the client and the trainer. Command lines print them without a traceback."""
+
+from __future__ import annotations
+
+
+class SgpoError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(SgpoError, ValueError):
+    """A setting is wrong: the message names the setting, its value and what to do."""
+
+
+class DataError(SgpoError, ValueError):
+    """Problems cannot be read: the message names the file, the row and the field."""
+
+
+class ModelError(SgpoError):
+    """A model or tokenizer cannot be found or loaded."""
+
+
+class CheckpointError(SgpoError):
+    """A checkpoint is missing, damaged, or belongs to another run."""
+
+
+class RewardError(SgpoError):
+    """The reward server could not give rewards. Never turned into a reward."""
+
+
+class RewardUnavailable(RewardError):
+    """The server could not be reached, or stayed busy until the deadline. The same call may work later."""
+
+
+class RewardRejected(RewardError):
+    """The server refused the request (4xx): sending it again will not help."""
+
+    def __init__(self, message: str, *, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
