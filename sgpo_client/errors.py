@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class SgpoError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -38,3 +41,7 @@ class RewardRejected(RewardError):
         super().__init__(message)
         self.status = status
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between ranks; keyword arguments would get lost on the way."""
+        return partial(type(self), status=self.status, code=self.code), self.args

@@ -1,0 +1,65 @@
+"""``/readyz`` proves that the judge works: it asks it about a solution whose fault is known."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from judge.judges.base import Judge
+from judge.types import Solution, Unscored, UnscoredReason
+from reward_server.judging import JudgeDesk, Timing
+from reward_server.metrics import Metrics
+
+CANARY = Solution(
+    problem="Tom has 3 bags with 4 apples each. He eats 2 apples. How many apples are left?",
+    steps=(
+        "There are 3 * 4 = 12 apples in the bags.",
+        "After eating 2 apples, 12 - 2 = 11 apples are left.",
+        "The answer is 11.",
+    ),
+    reference_answer="10",
+    known_wrong=True,
+)
+CANARY_FIRST_ERROR = 1
+NOT_WORKING = frozenset({UnscoredReason.JUDGE_UNAVAILABLE, UnscoredReason.JUDGE_TIMEOUT})
+
+
+class Readiness:
+    """Asks the canary question, one call at a time, and remembers the finding for a while.
+
+    Args:
+        judge: the one to ask.
+        strict: the judge must find the arithmetic slip. A judge that recomputes and misses it is broken; a language
+            model may be wrong about it and still work.
+        timeout_s: how long to wait for the judge.
+        cache_s: how long a finding holds.
+    """
+
+    def __init__(self, judge: Judge, *, strict: bool, timeout_s: float, cache_s: float) -> None:
+        # A desk of its own: a server whose places are all taken is busy, not broken. Its calls are in nobody's counts.
+        self._desk = JudgeDesk(judge, Metrics(), max_concurrent_calls=1)
+        self._strict = strict
+        self._timeout_s = timeout_s
+        self._cache_s = cache_s
+        self._lock = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._fault: str | None = None
+
+    async def fault(self) -> str | None:
+        """What is wrong with the judge, or None when it works."""
+        async with self._lock:
+            if time.monotonic() - self._checked_at >= self._cache_s:
+                self._fault = await self._ask()
+                self._checked_at = time.monotonic()
+            return self._fault
+
+    async def _ask(self) -> str | None:
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        [result] = await self._desk.ask([CANARY], deadline, Timing())
+        if isinstance(result, Unscored):
+            if self._strict or result.reason in NOT_WORKING:
+                return f"the judge could not judge a known solution: {result.reason.value}"
+            return None
+        if self._strict and result.first_error != CANARY_FIRST_ERROR:
+            return f"the judge missed the wrong step {CANARY_FIRST_ERROR} of a known solution"
+        return None

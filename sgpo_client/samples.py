@@ -1,0 +1,57 @@
+"""samples.jsonl and eval.jsonl: rows of what the policy wrote and how it was doing, each with its step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sgpo_client.metrics import read_json_lines
+from sgpo_client.types import ScoredGroup
+
+
+def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add one line per row."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def drop_rows_after(path: Path, step: int) -> None:
+    """Remove the rows beyond ``step`` (a run goes on from there), and a torn last line."""
+    if path.is_file():
+        kept = [row for _, row in read_json_lines(path) if row["step"] <= step]
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        partial.replace(path)
+
+
+def sample_rows(
+    step: int, groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]], limit: int
+) -> list[dict[str, Any]]:
+    """The first ``limit`` responses, taken from the groups in turn, with what was said of each."""
+    columns = [list(_group_rows(step, group, row)) for group, row in zip(groups, advantages, strict=True)]
+    in_turn = [
+        rows[index] for index in range(max(map(len, columns), default=0)) for rows in columns if index < len(rows)
+    ]
+    return in_turn[:limit]
+
+
+def _group_rows(step: int, group: ScoredGroup, advantages: Sequence[float]) -> Iterator[dict[str, Any]]:
+    for rollout, score, advantage in zip(group.rollouts, group.scores, advantages, strict=True):
+        yield {
+            "step": step,
+            "problem": group.problem.text,
+            "answer": group.problem.answer,
+            "text": rollout.text,
+            "truncated": rollout.truncated,
+            "status": score.status,
+            "reward": score.reward,
+            "acc": score.acc,
+            "rts": score.rts,
+            "first_error": score.first_error,
+            "step_offsets": score.step_offsets,
+            "error": None if score.error is None else f"{score.error.code}: {score.error.message}",
+            "advantage": advantage,
+            "all_negative": group.all_negative,
+        }

@@ -1,0 +1,66 @@
+"""Train a policy with SGPO or GRPO: ``sgpo-train CONFIG.toml [--set a.b=c] [--nproc N]``.
+
+Runs on one rank as it is, on N with ``--nproc N`` or under torchrun. The configuration is read and checked before
+torch is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sgpo_client.config import load_config
+from sgpo_client.errors import ConfigError, DataError, SgpoError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``sgpo-train``. Returns 0, 2 for wrong input, 1 when the run had to stop."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    rank = int(os.environ.get("RANK", "0"))
+    logging.basicConfig(
+        level=logging.INFO if rank == 0 else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        config = load_config(options.config, options.set)
+        if options.nproc > 1 and "RANK" not in os.environ:
+            from sgpo_client.launch import launch_ranks
+
+            return launch_ranks(options.nproc, _without_nproc(options))
+
+        from sgpo_client.assembly import run_training
+
+        run_training(config, command=" ".join(["sgpo-train", *arguments]))
+    except (ConfigError, DataError) as error:
+        return _complain(error, rank, 2)
+    except SgpoError as error:
+        return _complain(error, rank, 1)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sgpo-train", description="Train a language model with SGPO or GRPO.")
+    parser.add_argument("config", type=Path, help="TOML file, see configs/")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting (repeatable)"
+    )
+    parser.add_argument("--nproc", type=int, default=1, metavar="N", help="ranks on this machine (FSDP2); default 1")
+    return parser
+
+
+def _without_nproc(options: argparse.Namespace) -> list[str]:
+    return [str(options.config), *(part for override in options.set for part in ("--set", override))]
+
+
+def _complain(error: SgpoError, rank: int, code: int) -> int:
+    if rank == 0:  # every rank meets the same error: say it once
+        sys.stderr.write(f"error: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
