@@ -112,8 +112,11 @@ def download(name: str) -> Path:
         ) from None
 
 
-def load_model(files: ModelFiles, dtype: str = "bfloat16") -> tuple[Any, Any]:
+def load_model(files: ModelFiles, dtype: str) -> tuple[Any, Any]:
     """Load ``(model, tokenizer)`` of a causal language model on the CPU, in evaluation mode.
+
+    Args:
+        dtype: ``float32``, ``bfloat16`` or another name of torch's.
 
     Raises:
         ModelError: when torch or transformers are missing, or the files cannot be read.
@@ -179,7 +182,7 @@ def export(name: str, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        model, tokenizer = load_model(files)
+        model, tokenizer = load_model(files, "bfloat16")
         tokenizer.model_max_length = model.config.max_position_embeddings
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)

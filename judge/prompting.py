@@ -29,8 +29,8 @@ PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
 # Every repetition is bounded, so the time is linear in the text.
 TAG: Final = re.compile(
-    r"<(?=\s{0,8}/?\s{0,8}paragraph)"  # however such a tag goes on
-    r"|<(?:[|｜][^<>|｜\n]{1,80}[|｜]|\s{0,8}/?\s{0,8}[A-Za-z_][\w:.\-]{0,80}\s{0,8}/?\s{0,8})>",
+    r"<(?:[|｜][^<>|｜\n]{1,80}[|｜]|\s{0,8}/?\s{0,8}[A-Za-z_][\w:.\-]{0,80}\s{0,8}/?\s{0,8})>"
+    r"|<(?=\s{0,8}/?\s{0,8}paragraph)",  # however such a tag goes on
     re.IGNORECASE,
 )
 """``<|im_end|>``, ``</s>``, ``<paragraph_3>``, ``<think>``. Not ``a < b``, not ``<<3*4=12>>``."""

@@ -15,10 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from pydantic import Field, model_validator
 
+from judge.blocks import BlockFinder
 from judge.settings import Settings
 from judge.unicode_text import canonical_word, clusters
 
@@ -53,9 +55,9 @@ DEFAULT: Final = SegmentSettings()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: canonical text, and where it came from.
+    r"""One step: canonical text, and where it came from.
 
-    >>> [step.text for step in segment("She has 3 + 4 = 7 eggs.\\r\\n\\r\\n---\\r\\nShe sells 2 of them.")]
+    >>> [step.text for step in segment("She has 3 + 4 = 7 eggs.\r\n\r\n---\r\nShe sells 2 of them.")]
     ['She has 3 + 4 = 7 eggs.', 'She sells 2 of them.']
     """
 
@@ -86,7 +88,8 @@ class _Line(NamedTuple):
     number: int
     indent: int
     words: list[_Word]
-    text: str
+    source: str
+    """The whole original text, which the words' offsets point into."""
 
 
 class _Piece(NamedTuple):
@@ -94,6 +97,7 @@ class _Piece(NamedTuple):
 
     line: int
     indent: int
+    glued: bool
     text: str
     start: int
     end: int
@@ -105,6 +109,7 @@ _Unit = list[_Piece]
 """What is never cut: a piece, or all pieces of a LaTeX or code block."""
 
 _TAB_WIDTH = 4
+_NON_SPACE = re.compile(r"\S+")
 
 
 def _lines(text: str) -> Iterator[_Line]:
@@ -112,7 +117,7 @@ def _lines(text: str) -> Iterator[_Line]:
     offset = 0
     for number, raw in enumerate(text.splitlines(keepends=True)):
         words = []
-        for match in re.finditer(r"\S+", raw):
+        for match in _NON_SPACE.finditer(raw):
             word = canonical_word(match.group())
             if word:
                 words.append(_Word(word, offset + match.start(), offset + match.end()))
@@ -129,12 +134,13 @@ def _cut_line(line: _Line, settings: SegmentSettings) -> Iterator[_Piece]:
         yield _piece(line, line.words)
         return
     for sentences in _join_small(_sentences(line.words), settings.min_chars):
-        for part in _cut_hard(line.text, sentences, settings):
+        for part in _cut_hard(line.source, sentences, settings):
             yield _piece(line, part)
 
 
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]}*$]*$")
 _ABBREVIATIONS = ("e.g.", "i.e.", "mr.", "mrs.", "ms.", "dr.", "vs.", "approx.", "fig.", "eq.")
+_LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS))
 
 
 def _sentences(words: Sequence[_Word]) -> Iterator[list[_Word]]:
@@ -157,51 +163,132 @@ def _ends_sentence(word: str) -> bool:
 def _join_small(sentences: Iterable[list[_Word]], min_chars: int) -> list[list[_Word]]:
     """Join sentences that are too small, or hold no letter or digit, to the next one; the last to the one before."""
     joined: list[list[_Word]] = []
-    open_words: list[_Word] = []
+    waiting: list[_Word] = []
+    size, has_content = 0, False
     for sentence in sentences:
-        open_words = open_words + sentence if open_words else sentence
-        if _size(open_words) >= min_chars and _has_content(open_words):
-            joined.append(open_words)
-            open_words = []
-    if open_words and joined:
-        joined[-1] = joined[-1] + open_words
-    elif open_words:
-        joined.append(open_words)
+        waiting.extend(sentence)
+        size += _size(sentence)
+        has_content = has_content or _has_content(sentence)
+        if size >= min_chars and has_content:
+            joined.append(waiting)
+            waiting, size, has_content = [], 0, False
+    if waiting and joined:
+        joined[-1].extend(waiting)
+    elif waiting:
+        joined.append(waiting)
     return joined
 
 
-def _cut_hard(text: str, words: list[_Word], settings: SegmentSettings) -> Iterator[list[_Word]]:
-    """Cut what is longer than ``max_chars``: at the last space of the second half, else within a word.
+def _cut_hard(source: str, words: list[_Word], settings: SegmentSettings) -> list[list[_Word]]:
+    """Cut what is longer than ``max_chars``: at a space in the second half of a part, else within a word.
 
-    A rest of less than ``min_chars`` stays with the last part, so that no part is small enough to be joined again.
+    Every part holds a letter or digit, and a rest of less than ``min_chars`` stays with the last part: no part is
+    dropped or joined later on.
     """
     limit = settings.max_chars
     remaining = _size(words)
     if remaining <= limit + settings.min_chars:
-        yield words
-        return
-    atoms = [atom for word in words for atom in _atoms(text, word, limit // 2)]
+        return [words]
+    parts: list[list[_Word]] = []
     part: list[_Word] = []
-    size = 0
-    for atom in atoms:
-        full = size + len(atom.text) > limit or (not atom.glued and size >= limit - limit // 2)
-        if part and full and remaining > limit + settings.min_chars:
-            yield part
+    size, has_content = 0, False
+    for atom in (atom for word in words for atom in _atoms(source, word, limit // 2)):
+        full = size + len(atom.text) > limit or (not atom.glued and 2 * size >= limit)
+        worth_it = remaining > limit + settings.min_chars and remaining - size >= settings.min_chars
+        if full and has_content and worth_it:
+            parts.append(part)
             remaining -= size
-            part, size = [], 0
+            part, size, has_content = [], 0, False
         part.append(atom)
         size += len(atom.text)
-    yield part
+        has_content = has_content or _has_content([atom])
+    if parts and not has_content:
+        parts[-1].extend(part)
+    else:
+        parts.append(part)
+    return parts
 
 
-def _atoms(text: str, word: _Word, longest: int) -> Iterator[_Word]:
+def _atoms(source: str, word: _Word, longest: int) -> list[_Word]:
     """The word, or what is left of it between safe places to cut when it is long."""
     if len(word.text) <= longest:
-        yield word
-        return
-    glued = False
-    for start, end in clusters(text, word.start, word.end):
-        cluster = canonical_word(text[start:end])
+        return [word]
+    atoms: list[_Word] = []
+    for start, end in clusters(source, word.start, word.end):
+        cluster = canonical_word(source[start:end])
         if cluster:
-            yield _Word(cluster, start, end, glued)
-            glued = True
+            atoms.append(_Word(cluster, start, end, glued=bool(atoms)))
+    # The end of a word stays whole: half an abbreviation would end a sentence.
+    tail = atoms.pop()
+    while atoms and len(tail.text) < _LONGEST_ABBREVIATION:
+        head = atoms.pop()
+        tail = _Word(head.text + tail.text, head.start, tail.end, head.glued)
+    return [*atoms, tail]
+
+
+def _size(words: Iterable[_Word]) -> int:
+    return sum(len(word.text) for word in words)
+
+
+def _has_content(words: Iterable[_Word]) -> bool:
+    return any(any(map(str.isalnum, word.text)) for word in words)
+
+
+def _piece(line: _Line, words: list[_Word]) -> _Piece:
+    first, *rest = words
+    text = first.text + "".join(word.text if word.glued else f" {word.text}" for word in rest)
+    size, has_content = _size(words), _has_content(words)
+    return _Piece(line.number, line.indent, first.glued, text, first.start, words[-1].end, size, has_content)
+
+
+def _units(pieces: Sequence[_Piece], settings: SegmentSettings) -> Iterator[_Unit]:
+    """Put the pieces of each block together, and drop what has no letter or digit."""
+    finder = BlockFinder([piece.text for piece in pieces])
+    # Pieces without content outside blocks are dropped; so that this cannot change a block's size, they count nothing.
+    sizes = [0, *accumulate(piece.size if piece.has_content else 0 for piece in pieces)]
+    index = 0
+    while index < len(pieces):
+        fitting = (
+            block for block in finder.blocks(index) if sizes[block.last + 1] - sizes[index] <= settings.max_chars
+        )
+        last, is_code = next(fitting, (index, False))
+        unit = pieces[index : last + 1]
+        if sizes[last + 1] > sizes[index]:
+            yield [piece._replace(indent=piece.indent if is_code and n else 0) for n, piece in enumerate(unit)]
+        index = last + 1
+
+
+def _wants_more(unit: _Unit, settings: SegmentSettings) -> bool:
+    """True for a heading, and for a line that announces the next one."""
+    # Parts cut out of the middle of a long sentence are longer than split_chars: none of them is a heading.
+    if sum(piece.size for piece in unit) >= settings.split_chars:
+        return False
+    start, end = unit[0].text, unit[-1].text.rstrip("*_# ")
+    is_heading = start.startswith("#") or (start.startswith("**") and unit[-1].text.endswith("**"))
+    return end.endswith(":") or (is_heading and not end.endswith((".", "!", "?")))
+
+
+def _group(units: Iterable[_Unit], settings: SegmentSettings) -> Iterator[_Unit]:
+    """Join small units and headings to the next unit, and a small last one to the group before."""
+    ready: _Unit = []
+    waiting: _Unit = []
+    size = 0
+    for unit in units:
+        waiting.extend(unit)
+        size += sum(piece.size for piece in unit)
+        if size < settings.max_chars and (size < settings.min_chars or _wants_more(unit, settings)):
+            continue
+        if ready:
+            yield ready
+        ready, waiting, size = waiting, [], 0
+    if ready and size < settings.min_chars:
+        ready, waiting = ready + waiting, []
+    yield from (group for group in (ready, waiting) if group)
+
+
+def _step(group: Sequence[_Piece]) -> Step:
+    parts = [group[0].text]
+    for before, piece in pairwise(group):
+        parts.append("\n" + " " * piece.indent if piece.line != before.line else "" if piece.glued else " ")
+        parts.append(piece.text)
+    return Step("".join(parts), group[0].start, group[-1].end)

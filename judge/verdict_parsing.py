@@ -18,7 +18,7 @@ BOX: Final = r"\boxed"
 BOXED_INDEX: Final = re.compile(r"\\boxed\s{0,8}\{\s{0,8}(-1|[0-9]{1,6})\s{0,8}\}")
 
 
-class OffMenu(ValueError):  # noqa: N818 - a reply, not a fault of the program
+class OffMenu(ValueError):
     """A reply that is not a verdict; the message says why."""
 
 
@@ -47,11 +47,8 @@ def parse_verdict(reply: str, num_steps: int, *, known_wrong: bool) -> int:
 
 
 def after_thoughts(reply: str) -> str:
-    """What follows the model's thoughts; thoughts that never end have nothing after them."""
-    thoughts, closed, rest = reply.rpartition("</think>")
-    if closed:
-        return rest
-    return "" if "<think>" in thoughts or "<think>" in rest else reply
+    """What the model says once it has thought; thoughts that never end are left out."""
+    return reply.rpartition("</think>")[2].partition("<think>")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from pathlib import Path
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT."""
     args = parse_args(argv)
+    # Asked for before the imports, which take long enough for a parent to die meanwhile.
+    parent = os.getppid()
 
     import logging
 
@@ -24,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if args.exit_with_parent:
-        watch_parent(os.getppid())
+        watch_parent(parent)
     try:
         serve(args.config, host=args.host, port=args.port, judge=args.judge, url_file=args.url_file)
     except (JudgeError, OSError) as error:
@@ -39,7 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration; without it, the defaults")
     parser.add_argument("--host", help="address to listen on; anything but loopback needs an API key")
     parser.add_argument("--port", type=int, metavar="N", help="port to listen on; 0 lets the system choose")
-    parser.add_argument("--judge", metavar="KIND", help="rules, critic or scripted; overrides [judge] kind")
+    parser.add_argument("--judge", metavar="KIND", help="rules, critic, scripted, or a TOML file; overrides [judge]")
     parser.add_argument("--url-file", type=Path, metavar="FILE", help="write the base URL here once the server listens")
     parser.add_argument("--exit-with-parent", action="store_true", help="shut down when the starting process is gone")
     return parser.parse_args(argv)

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
-from judge.answers import AnswerChecker
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from judge.answers import AnswerChecker
 from judge.errors import ConfigError
 from judge.judges.base import Judge
 from reward_server.auth import AuthMiddleware, KeyRing
@@ -21,6 +22,7 @@ from reward_server.middleware import EdgeMiddleware, Lifecycle, error_response
 from reward_server.readiness import Readiness
 from reward_server.routes import Services, router
 from reward_server.service import RewardService
+from reward_server.solutions import Segmenter
 from reward_server.verdicts import VerdictService
 
 
@@ -37,11 +39,13 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     metrics = Metrics()
     lifecycle = Lifecycle()
     checker = AnswerChecker(timeout_s=settings.answer_timeout_s, num_workers=settings.answer_workers)
+    segmenter = Segmenter()
     desk = JudgeDesk(judge, metrics, settings.max_concurrent_judge_calls)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        segmenter.close()
         await checker.aclose()
         await judge.aclose()
 
@@ -50,8 +54,8 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     app.state.lifecycle = lifecycle
     app.state.services = Services(
         config=config,
-        rewards=RewardService(config, desk, checker, metrics, count_tokens),
-        verdicts=VerdictService(config, desk),
+        rewards=RewardService(config, desk, segmenter, checker, metrics, count_tokens),
+        verdicts=VerdictService(config, desk, segmenter),
         readiness=Readiness(
             judge,
             strict=config.judge.get("kind") == "rules",
@@ -64,9 +68,10 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     )
     app.include_router(router)
     app.add_exception_handler(HTTPException, refuse)
+    paths = [route.path for route in router.routes if isinstance(route, APIRoute)]
     # The last one added is the outermost.
     app.add_middleware(AuthMiddleware, keys=keys)
-    app.add_middleware(EdgeMiddleware, metrics=metrics, lifecycle=lifecycle, routes=[r.path for r in router.routes])
+    app.add_middleware(EdgeMiddleware, metrics=metrics, lifecycle=lifecycle, routes=paths)
     return app
 
 

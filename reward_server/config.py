@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from judge.settings import Settings, parse_table, read_toml
-
-ApplyTo = Literal["all_negative", "every_wrong", "none"]
-LengthUnit = Literal["steps", "characters", "tokens"]
+from judge.shaping import MAX_BETA, ApplyTo, LengthUnit, Shaping
 
 
 class ServerSettings(Settings):
@@ -41,7 +39,7 @@ class ServerSettings(Settings):
 class ShapingSettings(Settings):
     """Table ``[shaping]``: what a request gets that does not say otherwise."""
 
-    beta: float = Field(10.0, gt=0, le=30)
+    beta: float = Field(10.0, gt=0, le=MAX_BETA)
     gamma: float = Field(0.5, ge=0, le=1)
     cap: float = Field(0.5, gt=0, lt=1)
     """Upper bound of a wrong response's reward; a correct one gets 1."""
@@ -49,6 +47,10 @@ class ShapingSettings(Settings):
     """Unit in which the correct share of a response is counted."""
     apply_to: ApplyTo = "all_negative"
     """Which wrong responses are judged: those of all-negative groups, every one, or none (outcome rewards only)."""
+
+    def curve(self) -> Shaping:
+        """The part that `judge.shaping` reads."""
+        return Shaping(self.beta, self.gamma, self.cap)
 
 
 class LimitSettings(Settings):

@@ -24,6 +24,8 @@ from reward_server.middleware import Lifecycle
 logger = logging.getLogger(__name__)
 
 PARENT_POLL_S = 0.5
+KEEP_ALIVE_S = 60
+"""Longer than clients keep an idle connection (aiohttp: 15 s), so that it is never us who closes it under a request."""
 CANCEL_GRACE_S = 2
 """What is left of a connection when the drain time-out is over gets this many seconds more."""
 
@@ -82,7 +84,12 @@ def serve(
         app = create_app(config, build_judge(config.judge), keys)
         server = GracefulServer(
             uvicorn.Config(
-                app, log_config=None, access_log=False, timeout_graceful_shutdown=CANCEL_GRACE_S, server_header=False
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=CANCEL_GRACE_S,
             ),
             app.state.lifecycle,
             config.server.drain_timeout_s,

@@ -14,7 +14,7 @@ CANARY = Solution(
     problem="Tom has 3 bags with 4 apples each. He eats 2 apples. How many apples are left?",
     steps=(
         "There are 3 * 4 = 12 apples in the bags.",
-        "After eating 2 apples, 12 - 2 = 11 apples are left.",
+        "He eats 2 of them: 12 - 2 = 11.",
         "The answer is 11.",
     ),
     reference_answer="10",

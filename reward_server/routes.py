@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from judge.steps import SEGMENTER_VERSION
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
+from judge.steps import SEGMENTER_VERSION
 from reward_server.config import ServerConfig
 from reward_server.errors import ApiError
 from reward_server.metrics import Metrics

@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from reward_server.config import ApplyTo, LengthUnit, LimitSettings, ShapingSettings
+from judge.shaping import MAX_BETA, ApplyTo, LengthUnit
+from reward_server.config import LimitSettings, ShapingSettings
 from reward_server.errors import from_validation
 
 Status = Literal["correct", "wrong", "judged", "unscored"]
@@ -99,7 +100,7 @@ class GroupIn(Wire):
 class ShapingIn(Wire):
     """What the request wants instead of the server's ``[shaping]``; null or absent keeps the server's value."""
 
-    beta: float | None = Field(None, gt=0, le=30)
+    beta: float | None = Field(None, gt=0, le=MAX_BETA)
     gamma: float | None = Field(None, ge=0, le=1)
     cap: float | None = Field(None, gt=0, lt=1)
     length: LengthUnit | None = None
@@ -207,7 +208,7 @@ class VerdictOut(Wire):
     status: Literal["judged", "unscored"]
     first_error: int | None = None
     """0-based; null with status ``judged`` means that the judge found no error."""
-    num_steps: int
+    num_steps: int | None
     step_offsets: list[tuple[int, int]] | None = None
     step_error_probs: list[float] | None = None
     expected_rts: float | None = None

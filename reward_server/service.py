@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judge.answers import AnswerChecker
-from judge.shaping import Shaping, rts, shaped_reward, step_lengths
-
+from judge.shaping import LengthUnit, group_rewards, rts, step_lengths
 from judge.types import Solution, Unscored
-from reward_server.config import ApplyTo, LengthUnit, ServerConfig, ShapingSettings
+from reward_server.config import ServerConfig, ShapingSettings
 from reward_server.errors import invalid_request
 from reward_server.judging import JudgeDesk, Timing
 from reward_server.metrics import Metrics
@@ -30,7 +29,7 @@ from reward_server.schemas import (
     RewardRequest,
     TimingOut,
 )
-from reward_server.solutions import Steps, offsets, segment_all, unjudgeable
+from reward_server.solutions import Segmenter, Steps, offsets, unjudgeable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,14 @@ class RewardService:
         self,
         config: ServerConfig,
         desk: JudgeDesk,
+        segmenter: Segmenter,
         checker: AnswerChecker,
         metrics: Metrics,
         count_tokens: Callable[[str], int] | None,
     ) -> None:
         self._config = config
         self._desk = desk
+        self._segmenter = segmenter
         self._checker = checker
         self._metrics = metrics
         self._count_tokens = count_tokens
@@ -94,35 +95,47 @@ class RewardService:
     ) -> GroupOut:
         outcomes = await find_outcomes(group, self._checker, deadline)
         all_negative = group.complete and bool(outcomes) and all(outcome is False for outcome in outcomes)
-        to_judge = which_to_judge(outcomes, all_negative, shaping.apply_to)
+        pays_prefixes = shaping.apply_to == "every_wrong" or (shaping.apply_to == "all_negative" and all_negative)
+        to_judge = [index for index, outcome in enumerate(outcomes) if pays_prefixes and outcome is False]
         to_segment = list(range(len(outcomes))) if include_steps else to_judge
-        segmented = await segment_all([group.responses[index].text for index in to_segment])
+        texts = [group.responses[index].text for index in to_segment]
+        segmented = await self._segmenter.segment_all(texts, deadline)
         steps = dict(zip(to_segment, segmented, strict=True))
-        findings = await self._judge(group, {index: steps[index] for index in to_judge}, shaping, deadline, timing)
+        judged = await self._judge(group, {index: steps[index] for index in to_judge}, shaping.length, deadline, timing)
+        findings = [judged.get(index) for index in range(len(outcomes))]
+        # Only "every_wrong" and "none" are asked for here: whether the group is all-negative is settled above, where a
+        # response with an unknown outcome may still be a right one.
+        rewards = group_rewards(
+            [outcome if isinstance(outcome, bool) else None for outcome in outcomes],
+            [finding.rts if isinstance(finding, Finding) else None for finding in findings],
+            shaping.curve(),
+            "every_wrong" if pays_prefixes else "none",
+        )
         responses = []
-        for index, (response, outcome) in enumerate(zip(group.responses, outcomes, strict=True)):
-            out = reward(response.id, outcome, findings.get(index), shaping)
-            if index in steps:
-                out.num_steps = len(steps[index])
-                out.step_offsets = offsets(steps[index]) if include_steps else None
+        for index, response in enumerate(group.responses):
+            out = response_out(response.id, outcomes[index], findings[index], rewards[index])
+            cut = steps.get(index)
+            if cut is not None:
+                out.num_steps = len(cut)
+                out.step_offsets = offsets(cut) if include_steps else None
             responses.append(out)
         self._count(responses, all_negative)
         return GroupOut(group_id=group.group_id, all_negative=all_negative, responses=responses)
 
     async def _judge(
-        self, group: GroupIn, steps: dict[int, Steps], shaping: ShapingSettings, deadline: float, timing: Timing
+        self, group: GroupIn, steps: dict[int, Steps | None], unit: LengthUnit, deadline: float, timing: Timing
     ) -> dict[int, Finding | Failure]:
         """What the judge finds in each of the responses, by their index in the group."""
         findings: dict[int, Finding | Failure] = {}
         batch: dict[int, Solution] = {}
-        for index, found in steps.items():
-            failure = unjudgeable(len(found), self._config.limits.max_steps)
+        for index, cut in steps.items():
+            failure = unjudgeable(None if cut is None else len(cut), self._config.limits.max_steps)
             if failure is not None:
                 findings[index] = failure
                 continue
             batch[index] = Solution(
                 problem=group.problem,
-                steps=tuple(step.text for step in found),
+                steps=tuple(step.text for step in cut or ()),
                 reference_solution=group.reference_solution,
                 reference_answer=group.reference_answer,
                 known_wrong=True,
@@ -133,7 +146,7 @@ class RewardService:
                 findings[index] = Failure(result.reason, result.message)
             else:
                 assert result.first_error is not None, "the desk lets no such verdict pass for a known-wrong response"
-                lengths = await self._lengths(solution.steps, shaping.length)
+                lengths = await self._lengths(solution.steps, unit)
                 findings[index] = Finding(result.first_error, rts(result.first_error, lengths))
         return findings
 
@@ -153,43 +166,20 @@ class RewardService:
                 metrics.unscored.labels(reason=response.error.code).inc()
 
 
-def which_to_judge(outcomes: Sequence[Outcome], all_negative: bool, apply_to: ApplyTo) -> list[int]:
-    """Indices of the responses whose reward needs a verdict; right ones and mixed groups cost none.
-
-    >>> which_to_judge([False, True], all_negative=False, apply_to="every_wrong")
-    [0]
-    """
-    if apply_to == "none" or (apply_to == "all_negative" and not all_negative):
-        return []
-    return [index for index, outcome in enumerate(outcomes) if outcome is False]
-
-
-def reward(
-    response_id: str, outcome: Outcome, finding: Finding | Failure | None, shaping: ShapingSettings
+def response_out(
+    response_id: str, outcome: Outcome, finding: Finding | Failure | None, reward: float | None
 ) -> ResponseOut:
-    """One response's reward; ``finding`` is None where the rule asks for no verdict."""
-    if isinstance(outcome, Failure):
-        return unscored(response_id, None, outcome)
-    if outcome:
-        return ResponseOut(id=response_id, reward=1.0, acc=1, status="correct")
-    if finding is None:
-        return ResponseOut(id=response_id, reward=0.0, acc=0, status="wrong")
-    if isinstance(finding, Failure):
-        return unscored(response_id, 0, finding)
-    return ResponseOut(
-        id=response_id,
-        reward=shaped_reward(finding.rts, Shaping(shaping.beta, shaping.gamma, shaping.cap)),
-        acc=0,
-        rts=finding.rts,
-        first_error=finding.first_error,
-        status="judged",
-    )
-
-
-def unscored(response_id: str, acc: Literal[0] | None, failure: Failure) -> ResponseOut:
-    """A response without a reward, and why."""
-    error = ErrorOut(code=failure.reason.value, message=failure.message)
-    return ResponseOut(id=response_id, reward=None, acc=acc, status="unscored", error=error)
+    """One response on the wire; ``finding`` is None where the rule asks for no verdict."""
+    acc: Literal[0, 1] | None = None if isinstance(outcome, Failure) else (1 if outcome else 0)
+    failure = next((each for each in (outcome, finding) if isinstance(each, Failure)), None)
+    if failure is not None:
+        error = ErrorOut(code=failure.reason.value, message=failure.message)
+        return ResponseOut(id=response_id, reward=None, acc=acc, status="unscored", error=error)
+    if isinstance(finding, Finding):
+        return ResponseOut(
+            id=response_id, reward=reward, acc=acc, rts=finding.rts, first_error=finding.first_error, status="judged"
+        )
+    return ResponseOut(id=response_id, reward=reward, acc=acc, status="correct" if outcome else "wrong")
 
 
 def is_rescued(responses: Sequence[ResponseOut]) -> bool:

@@ -4,24 +4,53 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from judge.steps import Step, segment
-
 from judge.types import UnscoredReason
 from reward_server.outcomes import Failure
 
 Steps = tuple[Step, ...]
+NOT_SEGMENTED = Failure(
+    UnscoredReason.JUDGE_TIMEOUT, "the response was not cut into steps before the request's deadline"
+)
+NO_STEPS = Failure(UnscoredReason.NO_STEPS, "the response holds nothing that counts as a step")
 
 
-async def segment_all(texts: Sequence[str]) -> list[Steps]:
-    """Segment every text, in order, beside the event loop: a long text takes its time."""
-    return await asyncio.to_thread(lambda: [segment(text) for text in texts]) if texts else []
+class Segmenter:
+    """Cuts texts into steps beside the event loop.
+
+    In one thread only: the work is pure Python, so that more of them would not be faster and would keep the event loop
+    waiting for the interpreter.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmenter")
+
+    async def segment_all(self, texts: Sequence[str], deadline: float) -> list[Steps | None]:
+        """The steps of every text, in order; None for those not done by ``deadline`` (event loop's clock)."""
+        if not texts:
+            return []
+        loop = asyncio.get_running_loop()
+        futures = [loop.run_in_executor(self._thread, segment, text) for text in texts]
+        try:
+            done, _ = await asyncio.wait(futures, timeout=max(0.0, deadline - loop.time()))
+        finally:
+            for future in futures:
+                future.cancel()
+        return [future.result() if future in done else None for future in futures]
+
+    def close(self) -> None:
+        """Drop what has not begun."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def unjudgeable(num_steps: int, max_steps: int) -> Failure | None:
-    """Why a response of so many steps is not shown to a judge, or None when it is."""
+def unjudgeable(num_steps: int | None, max_steps: int) -> Failure | None:
+    """Why a response of so many steps (None: not known) is not shown to a judge, or None when it is."""
+    if num_steps is None:
+        return NOT_SEGMENTED
     if num_steps == 0:
-        return Failure(UnscoredReason.NO_STEPS, "the response holds nothing that counts as a step")
+        return NO_STEPS
     if num_steps > max_steps:
         return Failure(
             UnscoredReason.TOO_LONG, f"{num_steps} steps, at most {max_steps} are judged ([limits] max_steps)"

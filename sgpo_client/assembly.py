@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
+import transformers
 
 from sgpo_client import checkpoint, distributed, run_folder
 from sgpo_client.agreement import together
@@ -16,6 +17,7 @@ from sgpo_client.distributed import World, broadcast_object
 from sgpo_client.errors import ConfigError, DataError
 from sgpo_client.fsdp import Sharding, shard
 from sgpo_client.model import export, load_policy, load_tokenizer
+from sgpo_client.precision import compute_dtype
 from sgpo_client.report import write_report
 from sgpo_client.reward_client import RewardClient
 from sgpo_client.rollout.hf import HFSampler
@@ -35,6 +37,7 @@ def run_training(config: TrainConfig, command: str) -> None:
     Raises:
         SgpoError: with what to do about it. Checkpoints, metrics and the report are in the run folder then.
     """
+    transformers.utils.logging.disable_progress_bar()  # its bars would be drawn into the training's
     world = distributed.init()
     with ExitStack() as stack:
         stack.callback(distributed.shutdown)
@@ -44,8 +47,8 @@ def run_training(config: TrainConfig, command: str) -> None:
         folder = together(lambda: _prepare_folder(config, command, world))
         stack.callback(_report, folder, world)
         client = stack.enter_context(_reward_client(config, folder, world, stack))
-        updater = together(lambda: _updater(config, world))
-        dtype = getattr(torch, config.model.dtype)
+        updater = together(lambda: make_updater(config, world))
+        dtype = compute_dtype(config.model.dtype, world.device)
         sampler = HFSampler(load_policy(config.model.name, dtype).to(world.device), tokenizer)
         start_step = _resume(config, folder, updater, world)
         parts = Parts(
@@ -85,7 +88,9 @@ def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitS
     def start() -> str:
         table = config.reward
         judge = None if table.server_config else table.judge
-        server = start_server(config_path=table.server_config, judge=judge, run_dir=folder)
+        server = start_server(
+            config_path=table.server_config, judge=judge, run_dir=folder, timeout_s=table.start_timeout_s
+        )
         return stack.enter_context(server).url
 
     if not url:
@@ -93,8 +98,9 @@ def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitS
     return RewardClient(config.reward.client_settings(url))
 
 
-def _updater(config: TrainConfig, world: World) -> PolicyUpdater:
-    sharding = Sharding(param_dtype=getattr(torch, config.model.dtype))
+def make_updater(config: TrainConfig, world: World) -> PolicyUpdater:
+    """The sharded policy and its optimiser."""
+    sharding = Sharding(param_dtype=compute_dtype(config.model.dtype, world.device))
     policy = shard(load_policy(config.model.name, torch.float32).to(world.device), world, sharding)
     optim = config.optim
     optimizer = torch.optim.AdamW(

@@ -1,7 +1,6 @@
 """The reward client for code that runs in an event loop.
 
 aiohttp carries the requests: the connection pool of httpx slows down with the square of the queued requests.
-A retry is cheap, because the server keeps finished verdicts.
 """
 
 from __future__ import annotations

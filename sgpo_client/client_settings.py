@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from sgpo_client.errors import ConfigError
 
-DEFAULT_URL: Final = "http://127.0.0.1:8000"
+DEFAULT_URL: Final = "http://127.0.0.1:8100"
 
 
 def _base_url(url: str) -> str:
@@ -32,8 +32,8 @@ def _base_url(url: str) -> str:
 class ClientSettings(BaseModel):
     """Settings of `sgpo_client.reward_client`.
 
-    >>> ClientSettings(url="http://127.0.0.1:8000/").url
-    'http://127.0.0.1:8000'
+    >>> ClientSettings(url="http://127.0.0.1:8100/").url
+    'http://127.0.0.1:8100'
     """
 
     # hide_input_in_errors: a refused URL or key may hold a password.
@@ -47,8 +47,8 @@ class ClientSettings(BaseModel):
     """Name of the environment variable that holds the server's API key."""
     api_key: SecretStr | None = None
     """The key itself, for callers that hold it in memory; in files use `api_key_env`."""
-    timeout_s: float = Field(default=100.0, gt=0, le=3600)
-    """Longest time for one request; it is sent again after that."""
+    timeout_s: float = Field(default=120.0, gt=0, le=3600)
+    """Longest time for one request, then it is sent again; more than the 100 s after which the server gives up itself."""
     deadline_s: float = Field(default=600.0, gt=0, le=86400)
     """Longest time for one call with all its requests and retries."""
     max_concurrency: int = Field(default=16, ge=1, le=1024)

@@ -52,8 +52,9 @@ class ModelTable(Table):
 
     name: str
     """A local folder in Hugging Face's format, or a hub id. `make weights` makes weights/SmolLM2-135M-Instruct."""
-    dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    """Precision of the forward and backward pass. Master weights, reductions and the optimiser are float32."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of sampling, forward and backward; auto: bfloat16 where the hardware multiplies in it. Master weights,
+    reductions and the optimiser are always float32."""
 
 
 class RolloutTable(Table):
@@ -70,8 +71,10 @@ class RolloutTable(Table):
     """Sequences sampled at once on each rank."""
     max_prompt_tokens: int = Field(default=1024, ge=1)
     """Problems with a longer prompt are counted and left out."""
-    prompt: str = "{problem}\n\nSolve it step by step, one step per line. "
+    prompt: str = (
+        "{problem}\n\nSolve it step by step, one step per line. "
         "End with a line 'The answer is N.' where N is the number."
+    )
     """The user message; {problem} is replaced."""
 
     @model_validator(mode="after")
@@ -115,6 +118,8 @@ class RewardTable(Table):
     """Judge of the server that the trainer starts."""
     server_config: Path | None = None
     """Configuration file of the server that the trainer starts, for judges with settings of their own."""
+    start_timeout_s: float = Field(default=120.0, gt=0)
+    """Longest wait for the server that the trainer starts to be ready, loading a judge's model included."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the server's key."""
     timeout_s: float = Field(default=120.0, gt=0)

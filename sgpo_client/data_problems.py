@@ -14,7 +14,8 @@ from sgpo_client.types import Problem
 
 log = logging.getLogger(__name__)
 ANSWER_MARK: Final = "####"
-THOUSANDS_SEPARATOR: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+GROUPED_NUMBER: Final = re.compile(r"[-+]?[$€£]?\d{1,3}(,\d{3})+(\.\d+)?")
+"""A number with thousands separators and nothing else: ``{100,200}`` keeps its comma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def final_answer(text: str) -> str:
     >>> final_answer("48 + 72 = <<48+72=1200>>1200\n#### 1,200"), final_answer("(1, 2)")
     ('1200', '(1, 2)')
     """
-    return THOUSANDS_SEPARATOR.sub("", text.rpartition(ANSWER_MARK)[2].strip())
+    answer = text.rpartition(ANSWER_MARK)[2].strip()
+    return answer.replace(",", "") if GROUPED_NUMBER.fullmatch(answer) else answer
 
 
 def _answer_text(row: Row, name: str) -> str:
@@ -100,9 +102,9 @@ def _answer_text(row: Row, name: str) -> str:
         return value.strip()
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
         raise DataError(f"{row.where}: {_fault(row, name)}; an answer is a text or a number, see data.answer_field")
-    return str(int(value)) if value == int(value) else repr(value)
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _solution_text(row: Row, name: str) -> str | None:
@@ -118,4 +120,4 @@ def _fault(row: Row, name: str) -> str:
     value = row.fields[name]
     if value is None or (isinstance(value, str) and not value.strip()):
         return f"field '{name}' is empty"
-    return f"field '{name}' holds a {type(value).__name__}: {str(value)[:60]!r}"
+    return f"field '{name}' is of type {type(value).__name__}: {str(value)[:60]}"

@@ -42,8 +42,8 @@ def wilson(num_correct: int, num_total: int) -> Interval:
 def newcombe(correct_before: int, total_before: int, correct_after: int, total_after: int) -> Interval:
     """95% interval of the change of a proportion (after minus before), in [-1, 1].
 
-    Treats the two samples as independent (Newcombe's method 10). Before and after an RL run the same problems are asked,
-    so the true interval is usually narrower.
+    Treats the two samples as independent (Newcombe's method 10). Before and after an RL run the same problems are
+    asked, so the true interval is usually narrower.
     """
     before, after = correct_before / total_before, correct_after / total_after
     low_before, high_before = wilson(correct_before, total_before)

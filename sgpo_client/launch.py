@@ -27,6 +27,6 @@ def launch_ranks(num_ranks: int, arguments: Sequence[str]) -> int:
         launcher.elastic_launch(config, sys.executable)("-m", "sgpo_client.train", *arguments)
     except ChildFailedError as error:
         # The rank has said what went wrong; a rank ended by a signal has a negative code.
-        code = error.get_first_failure()[1].exitcode
+        code: int = error.get_first_failure()[1].exitcode
         return code if code > 0 else 128 - code
     return 0

@@ -1,7 +1,7 @@
 """The page that shows a run: ``python -m sgpo_client.report RUN_DIR`` writes ``RUN_DIR/report.html``.
 
 One file without scripts or links to anything else. It is made from ``run.json``, ``metrics.jsonl``, ``eval.jsonl`` and
-``samples.jsonl``; whatever is missing is said to be missing. The responses in it were written by a model and are escaped.
+``samples.jsonl``; whatever is missing is said to be missing. The responses were written by a model: text is escaped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Curves of a run as inline SVG, drawn by matplotlib and coloured by the page's style sheet.
 
-matplotlib writes placeholder colours, which are then replaced by CSS variables: so one drawing suits the light page, the
-dark page and paper. Series differ in line style as well as in colour (Okabe and Ito's palette).
+matplotlib writes placeholder colours, which are then replaced by CSS variables: so one drawing suits the light page,
+the dark page and paper. Series differ in line style as well as in colour (Okabe and Ito's palette).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ CHARTS: Final = (
     ),
     Chart(
         "All-negative groups",
-        "Groups without a single right answer teach plain GRPO nothing; rescued ones got different rewards from the judge.",
+        "Groups without one right answer teach plain GRPO nothing; rescued ones got different rewards from the judge.",
         (Series("all_negative_share", "all-negative"), Series("num_rescued", "of these, rescued", per="num_groups")),
         "share",
     ),

@@ -38,6 +38,7 @@ class Card:
     advantage: float | None
     first_error: int | None
     num_steps: int | None
+    truncated: bool
     error: str
     blocks: tuple[Block, ...]
 
@@ -91,6 +92,7 @@ def _card(row: Row) -> Card:
         advantage=row.get("advantage"),
         first_error=row.get("first_error"),
         num_steps=None if offsets is None else len(offsets),
+        truncated=bool(row.get("truncated")),
         error=clean(str(error or "")),
         blocks=cut(str(row.get("text", "")), offsets, row.get("first_error")),
     )

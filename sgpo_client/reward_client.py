@@ -1,6 +1,6 @@
 """Rewards over HTTP, for any trainer; needs no torch.
 
-    with RewardClient(ClientSettings(url="http://127.0.0.1:8000")) as client:
+    with RewardClient(ClientSettings(url="http://127.0.0.1:8100")) as client:
         scores = client.score(groups, ShapingParams())
 
 `AsyncRewardClient` is the same for code that runs in an event loop.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,7 @@ def sample_rows(
 ) -> list[dict[str, Any]]:
     """The first ``limit`` responses, taken from the groups in turn, with what was said of each."""
     columns = [list(_group_rows(step, group, row)) for group, row in zip(groups, advantages, strict=True)]
-    in_turn = [
-        rows[index] for index in range(max(map(len, columns), default=0)) for rows in columns if index < len(rows)
-    ]
+    in_turn = [row for rows in zip_longest(*columns) for row in rows if row is not None]
     return in_turn[:limit]
 
 

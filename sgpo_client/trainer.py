@@ -108,7 +108,7 @@ class Trainer:
                 groups = self._score(rollouts)
             advantages = [scored_group_advantages(group, self._config.algo) for group in groups]
             with clock.phase("train"):
-                stats = self._parts.updater.update(*_examples(groups, advantages), self._step)
+                stats = self._parts.updater.update(*examples_of(groups, advantages), self._step)
             if stats.num_sequences:
                 self._sync_sampler(clock)
         self._step += 1
@@ -130,9 +130,8 @@ class Trainer:
     def _sample(self) -> list[tuple[Problem, list[Rollout]]]:
         """G responses to each of this rank's problems of the step."""
         config, parts = self._config, self._parts
-        problems = parts.problems.batch(self._step, config.rollout.prompts_per_step)[
-            parts.world.rank :: parts.world.size
-        ]
+        batch = parts.problems.batch(self._step, config.rollout.prompts_per_step)
+        problems = batch[parts.world.rank :: parts.world.size]
         size = config.rollout.group_size
         prompts = [ids for ids in map(parts.prompts.token_ids, problems) for _ in range(size)]
         seed = derive_seed(config.run.seed, self._step, parts.world.rank)
@@ -182,8 +181,8 @@ class Trainer:
             self.save()
 
 
-def _examples(groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]]) -> tuple[list[Example], int]:
-    """Examples of this rank's groups, and the response tokens that the loss is divided by: those of scored responses."""
+def examples_of(groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]]) -> tuple[list[Example], int]:
+    """Examples of this rank's groups, and the tokens that the loss is divided by: those of scored responses."""
     examples, num_tokens = [], 0
     for group, row in zip(groups, advantages, strict=True):
         for rollout, score, advantage in zip(group.rollouts, group.scores, row, strict=True):

@@ -98,7 +98,7 @@ class PolicyUpdater:
             algo.clip_eps_high,
             num_tokens,
         )
-        output.loss.backward()  # type: ignore[no-untyped-call]
+        output.loss.backward()
         for name, value in (
             ("loss", output.loss),
             ("clipped", output.num_clipped),

@@ -6,6 +6,6 @@ Every part is linear in the text, and every part gives up rather than guess: an 
 does not parse, is no claim.
 """
 
-from judge.arithmetic.claims import Claim, check_text
+from judge.arithmetic.claims import Claim, check_text, redefines_arithmetic
 
-__all__ = ["Claim", "check_text"]
+__all__ = ["Claim", "check_text", "redefines_arithmetic"]

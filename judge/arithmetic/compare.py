@@ -12,14 +12,21 @@ from fractions import Fraction
 from typing import Final
 
 from judge.arithmetic import vocabulary
-from judge.arithmetic.expressions import Value, evaluate
+from judge.arithmetic.expressions import Value, evaluate, size
 from judge.arithmetic.sides import Side
+from judge.arithmetic.tokens import Token
 
 APPROXIMATE_SHARE: Final = Fraction(1, 20)
 """How far "about" reaches, as a share of the value."""
+FLOAT_NOISE: Final = Fraction(1, 10**9)
+"""Relative error of a result copied from a calculator ("14.999999999999998")."""
+FLOAT_DECIMALS: Final = 9
 
+_SCALES: Final = frozenset({1000, 10**6, 10**9})
+"""Factors that a word such as "million" may stand for."""
 _CONVERSIONS: Final = frozenset(
-    {2, 3, 4, 5, 7, 8, 10, 12, 16, 20, 24, 25, 30, 36, 50, 52, 60, 100, 365, 1000, 1440, 1760, 2000, 3600, 5280}
+    _SCALES
+    | {2, 3, 4, 5, 7, 8, 10, 12, 16, 20, 24, 25, 30, 36, 50, 52, 60, 100, 365, 1000, 1440, 1760, 2000, 3600, 5280}
 )
 """Factors between common units: a result that is off by one of these may have changed its unit."""
 
@@ -32,49 +39,68 @@ class Outcome(Enum):
     UNKNOWN = auto()
 
 
-def compare(left: Side, right: Side, sign: str, words: Set[str]) -> tuple[Outcome, Fraction]:
+def compare(left: Side, right: Side, sign: Token, words: Set[str]) -> tuple[Outcome, int | Fraction]:
     """Recompute an equality.
 
     Args:
-        sign: ``=`` or ``≈``.
+        sign: the token between them.
         words: every word of the text around it.
 
     Returns:
         The outcome, and the value of the side that is computed (the left one, unless only the right one is).
     """
-    unknown = Outcome.UNKNOWN, Fraction(0)
+    unknown = Outcome.UNKNOWN, 0
     if not (left.readable and right.readable) or (left.is_literal and right.is_literal):
         return unknown
-    values = [(evaluate(left.tokens), evaluate(right.tokens))]
-    if any(token.percent for side in (left, right) for token in side.tokens):
-        one = Fraction(1)
-        values += [(values[0][0], evaluate(right.tokens, one)), (evaluate(left.tokens, one), values[0][1])]
-        values.append((values[2][0], values[1][1]))
-    pairs = [(first, second) for first, second in values if first is not None and second is not None]
-    if not pairs:
+    if sign.spelled and not (right.is_literal and left.is_calculation):  # "the 2^3 digit is 1"
         return unknown
-    approximate = sign == "≈" or not vocabulary.ROUNDING.isdisjoint(words)
-    if any(_agree(first, second, left, right, approximate) for first, second in pairs):
-        return Outcome.RIGHT, pairs[0][0].exact
-    if _is_doubtful(left, right, words) or _changes_unit(left, right, pairs[0]):
+    if left.is_literal and (left.before or left.units):  # "3 days = 65 * 3" names a quantity
         return unknown
-    computed = pairs[0][1] if left.is_literal else pairs[0][0]
-    return Outcome.WRONG, computed.exact
+    readings = _readings(left, right)
+    if not readings:
+        return unknown
+    first, second = readings[0]
+    computed = second.exact if left.is_literal else first.exact
+    approximate = sign.text == "≈" or not vocabulary.ROUNDING.isdisjoint(words)
+    if any(_agree(*reading, left, right, approximate) for reading in readings):
+        return Outcome.RIGHT, computed
+    excused = _is_doubtful(left, right, words) or _names_share(left, first, second)
+    if excused or _changes_unit(left, right, first, second):
+        return unknown
+    return Outcome.WRONG, computed
+
+
+def _readings(left: Side, right: Side) -> list[tuple[Value, Value]]:
+    """The values of both sides; with a percent sign also as if it were not there (5 / 20 * 100 = 25%)."""
+    first, second = evaluate(left.tokens), evaluate(right.tokens)
+    if first is None or second is None:
+        return []
+    readings = [(first, second)]
+    if _has_percent(left) or _has_percent(right):
+        plain_first, plain_second = evaluate(left.tokens, percent=1), evaluate(right.tokens, percent=1)
+        if plain_first is not None and plain_second is not None:
+            readings += [(first, plain_second), (plain_first, second), (plain_first, plain_second)]
+    return readings
+
+
+def _has_percent(side: Side) -> bool:
+    return any(token.percent for token in side.tokens)
 
 
 def _agree(first: Value, second: Value, left: Side, right: Side, approximate: bool) -> bool:
     """Equal, or equal after rounding or cutting to the decimals that a literal side shows."""
-    gap = abs(first.exact - second.exact)
-    slack = first.slack + second.slack
-    if gap <= slack:
+    gap = size(first.exact - second.exact)
+    room = first.slack + second.slack
+    if gap <= room:
         return True
     for side in (left, right):
         if side.is_literal:
             number = side.tokens[-1]
-            place = Fraction(1, 10**number.decimals) * (Fraction(1, 100) if number.percent else 1)
-            if gap < place + slack:
+            if (gap - room) * 10 ** (number.decimals + 2 * number.percent) < 1:
                 return True
-    return approximate and gap <= APPROXIMATE_SHARE * max(abs(first.exact), abs(second.exact))
+    from_calculator = any(side.is_literal and side.tokens[-1].decimals >= FLOAT_DECIMALS for side in (left, right))
+    share = APPROXIMATE_SHARE if approximate else FLOAT_NOISE if from_calculator else 0
+    return gap <= share * max(size(first.exact), size(second.exact))
 
 
 def _is_doubtful(left: Side, right: Side, words: Set[str]) -> bool:
@@ -83,22 +109,31 @@ def _is_doubtful(left: Side, right: Side, words: Set[str]) -> bool:
         return True
     if not vocabulary.NUMERIC.isdisjoint(left.before[-4:]):
         return True
-    return not vocabulary.COMPARING.isdisjoint(right.after[:3])
+    tied = vocabulary.LABELS | vocabulary.LINKING
+    if left.before and left.before[-2:] != ["total", "of"] and left.before[-1].removesuffix("s") in tied:
+        return True
+    if any(token.spelled for token in right.tokens):  # "3/3 - 2/3 = 1/3 of 150"
+        return True
+    return not (vocabulary.SHARING.isdisjoint(right.after[:1]) and vocabulary.COMPARING.isdisjoint(right.after[:3]))
 
 
-def _changes_unit(left: Side, right: Side, values: tuple[Value, Value]) -> bool:
+def _names_share(left: Side, first: Value, second: Value) -> bool:
+    """Whether a proper fraction stands for a share: "1/2 inch = 20 miles", "since 4/7 is 24"."""
+    if not left.is_plain_fraction or size(first.exact) >= 1:
+        return False
+    return size(second.exact) >= 1 or bool(left.units)
+
+
+def _changes_unit(left: Side, right: Side, first: Value, second: Value) -> bool:
     """Whether units explain the difference: "30 + 30 minutes = 1 hour", "2 adults + 3 children = 50 dollars"."""
     units = {vocabulary.UNITS.get(word, "") for side in (left, right) for word in side.units} - {""}
-    percents = any(token.percent for side in (left, right) for token in side.tokens)
+    percents = _has_percent(left) or _has_percent(right)
     currency = [any(token.currency for token in side.tokens) for side in (left, right)]
-    first, second = values[0].exact, values[1].exact
-    if units or percents or any(currency):
-        low, high = sorted((abs(first), abs(second)))
-        if low and high / low in _CONVERSIONS:
-            return True
+    low, high = sorted((size(first.exact), size(second.exact)))
+    if low and Fraction(high) / low in (_CONVERSIONS if units or percents or any(currency) else _SCALES):
+        return True
     if not (left.is_sum or right.is_sum):
         return False
     if percents or len(units | ({"dollar"} if any(currency) else set())) > 1:
         return True
-    things = {words for words in left.units}
-    return len(things) > 1 or (bool(things) and currency[0] != currency[1])
+    return len(set(left.units)) > 1 or (bool(left.units) and currency[0] != currency[1])

@@ -24,15 +24,15 @@ _PAIRS: Final = {"(": ")", "[": "]", "{": "}"}
 class Value(NamedTuple):
     """An exact number, and the largest error that it may carry because its literals were rounded."""
 
-    exact: Fraction
-    slack: Fraction = Fraction(0)
+    exact: int | Fraction
+    slack: int | Fraction = 0
 
 
 class _UnreadableError(Exception):
     """The tokens are no expression of plain numbers within the bounds."""
 
 
-def evaluate(tokens: Sequence[Token], percent: Fraction = Fraction(1, 100)) -> Value | None:
+def evaluate(tokens: Sequence[Token], percent: int | Fraction = Fraction(1, 100)) -> Value | None:
     """Value of an expression, or None when it is not one.
 
     Args:
@@ -50,7 +50,7 @@ def evaluate(tokens: Sequence[Token], percent: Fraction = Fraction(1, 100)) -> V
 
 
 class _Parser:
-    def __init__(self, tokens: Sequence[Token], percent: Fraction) -> None:
+    def __init__(self, tokens: Sequence[Token], percent: int | Fraction) -> None:
         self.tokens = tokens
         self.percent = percent
         self.position = 0
@@ -67,6 +67,8 @@ class _Parser:
         while True:
             if sign := self.take("*", "/"):
                 right = self.signed(depth)
+                if divided and sign == "/":  # 2 / 1/3 is read both ways
+                    raise _UnreadableError
                 divided = divided or sign == "/"
                 value = _bounded(_multiply(value, right) if sign == "*" else _divide(value, right))
             elif self.is_implicit_product():
@@ -86,14 +88,13 @@ class _Parser:
         return True
 
     def signed(self, depth: int) -> Value:
-        sign = self.take("-", "+")
-        if not sign:
+        if not self.take("-"):
             return self.power(depth)
         start = self.position
         value = self.power(depth)
-        if sign == "-" and any(token.text == "^" for token in self.tokens[start : self.position]):
+        if any(token.text == "^" for token in self.tokens[start : self.position]):
             raise _UnreadableError  # -3^2 is -9, but many write it for 9
-        return Value(-value.exact, value.slack) if sign == "-" else value
+        return Value(-value.exact, value.slack)
 
     def power(self, depth: int) -> Value:
         value = self.primary(depth)
@@ -101,7 +102,7 @@ class _Parser:
             return value
         negative = bool(self.take("-"))
         exponent = self.primary(depth).exact * (-1 if negative else 1)
-        if self.peek_text() == "^" or exponent.denominator != 1 or abs(exponent) > MAX_EXPONENT:
+        if self.peek_text() == "^" or exponent.denominator != 1 or size(exponent) > MAX_EXPONENT:
             raise _UnreadableError
         return _power(value, int(exponent))
 
@@ -152,8 +153,9 @@ class _Parser:
         return _add(whole, _divide(self.literal(top), self.literal(bottom)))
 
     def literal(self, token: Token) -> Value:
-        unit = self.percent if token.percent else Fraction(1)
-        return Value(token.value * unit, rounding(token) * unit)
+        if not token.percent:
+            return Value(token.value, rounding(token) if token.decimals > 1 else 0)
+        return Value(token.value * self.percent, rounding(token) * self.percent)
 
     def peek(self) -> Token | None:
         return self.tokens[self.position] if self.position < len(self.tokens) else None
@@ -184,6 +186,11 @@ def rounding(token: Token) -> Fraction:
     return Fraction(1, 10**token.decimals) if token.percent and token.value % 5 != 0 else Fraction(0)
 
 
+def size(number: int | Fraction) -> int | Fraction:
+    """The absolute value (of an int without making it a Fraction)."""
+    return number if number >= 0 else -number
+
+
 def _add(left: Value, right: Value) -> Value:
     return Value(left.exact + right.exact, left.slack + right.slack)
 
@@ -191,32 +198,33 @@ def _add(left: Value, right: Value) -> Value:
 def _multiply(left: Value, right: Value) -> Value:
     if not left.slack and not right.slack:
         return Value(left.exact * right.exact)
-    slack = abs(left.exact) * right.slack + abs(right.exact) * left.slack + left.slack * right.slack
+    slack = size(left.exact) * right.slack + size(right.exact) * left.slack + left.slack * right.slack
     return Value(left.exact * right.exact, slack)
 
 
 def _divide(left: Value, right: Value) -> Value:
-    if abs(right.exact) <= right.slack:
+    if size(right.exact) <= right.slack:
         raise _UnreadableError
-    exact = left.exact / right.exact
+    exact = Fraction(left.exact) / right.exact
     if not left.slack and not right.slack:
         return Value(exact)
-    return Value(exact, (left.slack + abs(exact) * right.slack) / (abs(right.exact) - right.slack))
+    return Value(exact, Fraction(left.slack + size(exact) * right.slack) / (size(right.exact) - right.slack))
 
 
 def _power(base: Value, exponent: int) -> Value:
     if base.exact == 0 and exponent <= 0:
         raise _UnreadableError
     bits = max(base.exact.numerator.bit_length(), base.exact.denominator.bit_length())
-    if bits * abs(exponent) > MAX_BITS:
+    if bits * size(exponent) > MAX_BITS:
         raise _UnreadableError
-    value = Value(Fraction(1))
+    value = Value(1)
     for _ in range(abs(exponent)):
         value = _multiply(value, base)
-    return value if exponent >= 0 else _divide(Value(Fraction(1)), value)
+    return value if exponent >= 0 else _divide(Value(1), value)
 
 
 def _bounded(value: Value) -> Value:
-    if max(part.bit_length() for number in value for part in (number.numerator, number.denominator)) > MAX_BITS:
-        raise _UnreadableError
+    for number in value:
+        if number.numerator.bit_length() > MAX_BITS or number.denominator.bit_length() > MAX_BITS:
+            raise _UnreadableError
     return value

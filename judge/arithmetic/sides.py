@@ -36,6 +36,18 @@ class Side:
         return len(self.tokens) == 1 or (len(self.tokens) == 2 and self.tokens[0].text == "-")
 
     @property
+    def is_plain_fraction(self) -> bool:
+        r"""``3/4`` or ``\frac{3}{4}``, which may be a number just as well as a division."""
+        if len(self.tokens) == 3:
+            return self.tokens[1].text == "/"
+        return len(self.tokens) in (3, 7) and self.tokens[0].kind is Kind.FRACTION
+
+    @property
+    def is_calculation(self) -> bool:
+        """Whether it adds, subtracts, multiplies or divides."""
+        return any(token.text in ("+", "-", "*", "/") for token in self.tokens[1:])
+
+    @property
     def is_sum(self) -> bool:
         """Whether it adds or subtracts."""
         return any(token.text in ("+", "-") for token in self.tokens[1:])
@@ -87,19 +99,22 @@ def _place(words: list[str], side: Side, following: Token | None, segments: list
             side.tokens.pop()  # $2/apple, 60 minutes / hour
             side.units += words
             return
-        adjective = previous.text in "+-" and len(words) <= 2 and vocabulary.NUMERIC.isdisjoint(words)
+        adjective = (
+            previous.text in "+-" and len(words) <= 2 and (vocabulary.NUMERIC | vocabulary.LABELS).isdisjoint(words)
+        )
         if adjective and following is not None and following.kind in (Kind.NUMBER, Kind.FRACTION):
             return
         side.readable = False  # an operator without its operand: "3 * apples"
     elif previous is not None and previous.kind in (Kind.NUMBER, Kind.CLOSE) and closes:
-        if words in (["a"], ["i"]) or len(words) > MAX_UNIT_WORDS:
+        if words in (["a"], ["i"]) or len(words) > MAX_UNIT_WORDS or not vocabulary.CONNECTIVES.isdisjoint(words):
             side.readable = False
         if following is None:
             side.after = words
         side.units += words
         return
     side.after = words
-    segments.append(Side([], before=words, readable=side.readable or previous is None or previous.kind is not Kind.OPERATOR))
+    torn = previous is not None and previous.kind is Kind.OPERATOR
+    segments.append(Side([], before=words, readable=not torn))
 
 
 def _ending(segments: list[Side]) -> Side:
@@ -108,14 +123,25 @@ def _ending(segments: list[Side]) -> Side:
     unmatched = _unmatched(side.tokens)
     if unmatched:
         cut = unmatched[-1]
-        glued = cut > 0 and side.tokens[cut].kind is Kind.OPEN and side.tokens[cut - 1].end == side.tokens[cut].start
-        side.readable = side.readable and not glued  # f(3 + 4 = 7)
+        side.readable = side.readable and _is_remark(side.tokens, cut)
         side.tokens = side.tokens[cut + 1 :]
         side.before = []
-    elif side.before and side.tokens and side.tokens[0].kind is Kind.OPERATOR:
-        side.readable = False  # "cost - 3 = 5"
-    side.readable = side.readable and bool(side.tokens)
+    side.readable = side.readable and bool(side.tokens) and not _is_cut_off(side)
     return side
+
+
+def _is_cut_off(side: Side) -> bool:
+    """Whether the operand before the first operator is missing, as in "cost - 3 = 5"; a sign sticks to its number."""
+    if side.tokens[0].kind is not Kind.OPERATOR:
+        return False
+    return bool(side.before) or len(side.tokens) == 1 or side.tokens[0].end < side.tokens[1].start
+
+
+def _is_remark(tokens: list[Token], cut: int) -> bool:
+    r"""Whether the parenthesis opened at `cut` holds a statement of its own, unlike that of ``f(3`` or ``\frac{3``."""
+    if tokens[cut].kind is Kind.CLOSE:
+        return False
+    return cut == 0 or (tokens[cut].text == "(" and tokens[cut - 1].end < tokens[cut].start)
 
 
 def _beginning(segments: list[Side]) -> Side:

@@ -48,12 +48,16 @@ class Token:
     text: str
     start: int
     end: int
-    value: Fraction = Fraction(0)
-    """Numbers only: the literal's value, a percentage as written (20% is 20)."""
+    value: int | Fraction = 0
+    """Numbers only: the literal's value, a percentage as written (20% is 20). Whole numbers stay int: it is faster."""
     decimals: int = 0
     """Numbers only: digits after the point."""
     percent: bool = False
+    """Numbers only: a percent sign follows."""
     currency: bool = False
+    """Numbers only: a currency sign stands right before it."""
+    spelled: bool = False
+    """Operators and equality only: written as words."""
 
 
 _SCANNER: Final = re.compile(
@@ -89,37 +93,36 @@ _BREAK_COMMANDS: Final = frozenset({
     r"\therefore", r"\le", r"\leq", r"\ge", r"\geq", r"\lt", r"\gt", r"\ne", r"\neq", r"\iff", r"\begin", r"\end",
     r"\item", "\\\n",
 })  # fmt: skip
-_IGNORED_CHARACTERS: Final = frozenset("\"`&“”\u200b\u200c\u200d\ufeff")
+_IGNORED_CHARACTERS: Final = frozenset('"`&“”\u200b\u200c\u200d\ufeff')
 _BREAK_CHARACTERS: Final = frozenset(",;:.?!<>≤≥≠—•")
 
 
 def tokenize(text: str) -> list[Token]:
     """Tokens of a text, in order; white space, formatting and the dollar signs of LaTeX are left out."""
     tokens: list[Token] = []
-    position = 0
-    while position < len(text):
-        match = _SCANNER.match(text, position)
-        assert match is not None, "the last alternative takes any character"
-        position = match.end()
-        if match.lastgroup == "space":
+    read_to = 0
+    for match in _SCANNER.finditer(text):
+        if match.lastgroup == "space" or match.end() <= read_to:
             continue
         token = _token(match, text, tokens)
+        if match.start() < read_to:  # the 3 of \frac123
+            token = Token(Kind.OPAQUE, match.group(), match.start(), match.end())
         if token is None:
             continue
         tokens.append(token)
         if token.kind is Kind.FRACTION:
-            position = _short_fraction(text, position, tokens)
+            read_to = _short_fraction(text, match.end(), tokens)
     return tokens
 
 
 def _token(match: re.Match[str], text: str, before: list[Token]) -> Token | None:
-    group, found, start, end = str(match.lastgroup), match.group(), match.start(), match.end()
+    group, found, (start, end) = match.lastgroup, match.group(), match.span()
     previous = before[-1] if before else None
     match group:
         case "number":
             return _number(text, found, start, end)
         case "word":
-            return _word(found, start, end, previous)
+            return _word(text, found, start, end, previous)
         case "prose" | "inside":
             return Token(Kind.WORD, str(match["inside"]).strip().lower() or "text", start, end)
         case "degree":
@@ -151,20 +154,25 @@ def _number(text: str, found: str, start: int, end: int) -> Token:
     # "3,5" is a list or a decimal comma, "1.2.3" a version, "3:30" a time: not numbers to compute with.
     glued = end + 1 < len(text) and text[end] in ",.:" and text[end + 1].isdecimal()
     glued = glued or (start > 1 and text[start - 1] in ",.:" and text[start - 2].isdecimal())
+    glued = glued or (len(plain) > 1 and plain[0] == "0" and plain[1] != ".")  # 0730 is a time or a code
     if glued or len(plain) > MAX_DIGITS or (groups and not 1 <= len(head) <= 3) or not plain.isascii():
         return Token(Kind.OPAQUE, found[:MAX_DIGITS], start, end)
-    token = Token(Kind.NUMBER, plain, start, end, Fraction(plain if plain[0] != "." else f"0{plain}"))
-    token.decimals = len(plain.partition(".")[2])
+    whole, _, fraction = plain.partition(".")
+    value = Fraction(int(whole + fraction), 10 ** len(fraction)) if fraction else int(whole)
+    token = Token(Kind.NUMBER, plain, start, end, value, len(fraction))
     token.currency = text[start - 1 : start] in ("$", "£", "€")
     return token
 
 
-def _word(found: str, start: int, end: int, previous: Token | None) -> Token:
+def _word(text: str, found: str, start: int, end: int, previous: Token | None) -> Token:
     word = found.replace("’", "'")
     lower = word.lower()
     glued = previous is not None and previous.end == start and previous.kind in (Kind.NUMBER, Kind.CLOSE)
-    if lower in ("x", "a", "i"):
-        kind = Kind.WORD if lower == "x" or not glued else Kind.OPAQUE
+    if lower in ("a", "i"):  # an article or an unknown
+        in_prose = text[start - 1 : start] in ("", " ", "\n") and re.match(r" \w", text[end : end + 2])
+        kind = Kind.WORD if in_prose else Kind.OPAQUE
+    elif lower == "x":  # a sign or an unknown: `words` decides
+        kind = Kind.WORD
     elif lower in vocabulary.FUNCTIONS or len(word) == 1 or (word.isupper() and len(word) <= 3):
         kind = Kind.OPAQUE
     elif glued or len(word) == 2:
@@ -238,6 +246,6 @@ def _short_fraction(text: str, position: int, tokens: list[Token]) -> int:
         digit = text[position : position + 1]
         if not (digit.isascii() and digit.isdecimal()):
             break
-        tokens.append(Token(Kind.NUMBER, digit, position, position + 1, Fraction(int(digit))))
+        tokens.append(Token(Kind.NUMBER, digit, position, position + 1, int(digit)))
         position += 1
     return position

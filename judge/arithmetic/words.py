@@ -34,15 +34,18 @@ def _resolve(token: Token, tokens: list[Token], position: int, out: list[Token])
     """Append what the word at `position` means; gives how many tokens were used."""
     word, following = token.text, _at(tokens, position + 1)
     if word in _SIGNS and _after_operand(out) and _begins_operand(following) and _is_apart(token, out, following):
-        out.append(Token(Kind.OPERATOR, _SIGNS[word], token.start, token.end))
+        out.append(Token(Kind.OPERATOR, _SIGNS[word], token.start, token.end, spelled=word != "x"))
         return 1
     if word == "x":
         out.append(Token(Kind.OPAQUE, word, token.start, token.end))
         return 1
-    if word in _BY_SIGNS and _is_word(following, "by") and _after_operand(out) and _begins_operand(
-        _at(tokens, position + 2)
+    if (
+        word in _BY_SIGNS
+        and _is_word(following, "by")
+        and _after_operand(out)
+        and _begins_operand(_at(tokens, position + 2))
     ):
-        out.append(Token(Kind.OPERATOR, _BY_SIGNS[word], token.start, token.end))
+        out.append(_spelled(Kind.OPERATOR, _BY_SIGNS[word], token))
         return 2
     if word in vocabulary.EQUALITY and _after_operand(out):
         return _equality(token, tokens, position, out)
@@ -67,7 +70,7 @@ def _equality(token: Token, tokens: list[Token], position: int, out: list[Token]
     used, sign = 1, "="
     while (following := _at(tokens, position + used)) is not None and used < 5:
         if following.kind is Kind.NUMBER or following.kind is Kind.FRACTION:
-            out.append(Token(Kind.EQUALS, sign, token.start, token.end))
+            out.append(_spelled(Kind.EQUALS, sign, token))
             return used
         if following.kind is not Kind.WORD or following.text not in vocabulary.RESULT_LEADS | {"equal", "to"}:
             break
@@ -84,7 +87,7 @@ def _share(token: Token, tokens: list[Token], position: int, out: list[Token]) -
     if not _begins_operand(following):
         out.append(token)
         return 1
-    out.append(Token(Kind.OPERATOR, "*", token.start, token.end))
+    out.append(_spelled(Kind.OPERATOR, "*", token))
     return used
 
 
@@ -100,7 +103,7 @@ def _list(token: Token, tokens: list[Token], position: int, out: list[Token]) ->
     assert first is not None
     out.append(first)
     sign = tokens[joint]
-    out.append(Token(Kind.OPERATOR, _LISTS[token.text], sign.start, sign.end))
+    out.append(_spelled(Kind.OPERATOR, _LISTS[token.text], sign))
     return joint + 1 - position
 
 
@@ -113,7 +116,7 @@ def _multiply(out: list[Token], token: Token) -> None:
 
 
 def _is_share(out: list[Token]) -> bool:
-    """Whether what came last can be "of" something: ``20%``, ``half``, ``2/3`` or ``\\frac{2}{3}``."""
+    r"""Whether what came last can be "of" something: ``20%``, ``half``, ``2/3`` or ``\frac{2}{3}``."""
     if not out:
         return False
     last = out[-1]
@@ -124,10 +127,14 @@ def _is_share(out: list[Token]) -> bool:
     return len(out) > 6 and last.text == "}" and out[-7].kind is Kind.FRACTION
 
 
+def _spelled(kind: Kind, text: str, word: Token) -> Token:
+    return Token(kind, text, word.start, word.end, spelled=True)
+
+
 def _after_operand(out: list[Token]) -> bool:
     """Whether the last token ends an operand, possibly with one unit word behind it."""
     if out and out[-1].kind is Kind.WORD and len(out) > 1:
-        return out[-2].kind in (Kind.NUMBER, Kind.CLOSE) and out[-1].text not in vocabulary.NUMERIC
+        return out[-2].kind in (Kind.NUMBER, Kind.CLOSE) and out[-1].text not in vocabulary.NUMERIC | vocabulary.LINKING
     return bool(out) and out[-1].kind in (Kind.NUMBER, Kind.CLOSE)
 
 

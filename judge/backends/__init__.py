@@ -1,0 +1,1 @@
+"""Text generation for the critic: one runtime per file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from judge.errors import BackendError
@@ -48,8 +48,9 @@ class Reply:
     """
 
     generations: tuple[Generation, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     error: BackendError | None = None
+    latency_s: float = 0.0
 
 
 class PromptTooLong(BackendError):

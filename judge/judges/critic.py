@@ -6,7 +6,6 @@ solution that is known to be wrong is announced as such, and -1 is not offered.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -17,7 +16,7 @@ from judge.errors import BackendError, BackendTimeout
 from judge.prompting import critic_chat, prompts_digest
 from judge.settings import Settings
 from judge.steps import SEGMENTER_VERSION
-from judge.types import NO_ERROR, Solution, Unscored, UnscoredReason, Usage, Verdict
+from judge.types import NO_ERROR, Solution, Unscored, UnscoredReason, Verdict
 from judge.verdict_parsing import OffMenu, majority, parse_verdict
 
 VERSION: Final = 1
@@ -43,7 +42,7 @@ class CriticSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**31)
     max_concurrency: int = Field(default=16, ge=1, le=1024)
     """Requests in flight at the endpoint (``openai``), or replies generated in one batch (``local``)."""
-    timeout_s: float = Field(default=120.0, gt=0, le=3600)
+    timeout_s: float = Field(default=600.0, gt=0, le=3600)
     """``openai``: one attempt at one reply. ``local``: one batch of replies."""
     max_steps: int = Field(default=128, ge=1, le=4096)
     """Solutions with more steps are not judged."""
@@ -95,7 +94,7 @@ class CriticJudge:
         """Model, prompt files, segmenter, sampling and limits."""
         s = self._settings
         return (
-            f"critic@{VERSION}+{self._backend.name}+prompt-{prompts_digest()}+seg-{SEGMENTER_VERSION}"
+            f"critic@{VERSION}+{self._backend.name}+prompt-{prompts_digest()}+{SEGMENTER_VERSION}"
             f"+T{s.temperature:g}-n{s.num_samples}-max{s.max_tokens}-seed{s.seed}+limits{s.max_steps}x{s.max_chars}"
         )
 
@@ -103,11 +102,9 @@ class CriticJudge:
         """Judge every solution of the batch, in order."""
         refused = [self._refusal(solution) for solution in batch]
         asked = [solution for solution, refusal in zip(batch, refused, strict=True) if refusal is None]
-        start = time.monotonic()
         replies = iter(await self._backend.generate([critic_chat(solution) for solution in asked], self._sampling))
-        latency_s = time.monotonic() - start
         return [
-            self._verdict(solution, next(replies), latency_s) if refusal is None else refusal
+            self._verdict(solution, next(replies)) if refusal is None else refusal
             for solution, refusal in zip(batch, refused, strict=True)
         ]
 
@@ -126,13 +123,15 @@ class CriticJudge:
         texts = (solution.problem, solution.reference_solution or "", solution.reference_answer or "", *solution.steps)
         num_chars = sum(map(len, texts))
         if num_chars > settings.max_chars:
-            return self._unscored(UnscoredReason.TOO_LONG, f"{num_chars} characters, and max_chars = {settings.max_chars}")
+            return self._unscored(
+                UnscoredReason.TOO_LONG, f"{num_chars} characters, and max_chars = {settings.max_chars}"
+            )
         return None
 
-    def _verdict(self, solution: Solution, reply: Reply, latency_s: float) -> Verdict | Unscored:
+    def _verdict(self, solution: Solution, reply: Reply) -> Verdict | Unscored:
         """Count the votes. Samples that cannot be read do not vote; when none can, there is no verdict."""
         if reply.error is not None:
-            return self._unscored(reason_for(reply.error), str(reply.error), None, reply.usage, latency_s)
+            return self._unscored(reason_for(reply.error), str(reply.error), reply)
         votes: list[int] = []
         supporters: dict[int, str] = {}
         faults: list[str] = []
@@ -147,27 +146,23 @@ class CriticJudge:
             supporters.setdefault(vote, generation.text)
         if not votes:
             raw = reply.generations[0].text
-            return self._unscored(UnscoredReason.PARSE_ERROR, faults[0], raw, reply.usage, latency_s)
-        vote = majority(votes)
+            return self._unscored(UnscoredReason.PARSE_ERROR, faults[0], reply, raw)
+        winner = majority(votes)
         return Verdict(
-            first_error=None if vote.first_error == NO_ERROR else vote.first_error,
+            first_error=None if winner.first_error == NO_ERROR else winner.first_error,
             judge_id=self.judge_id,
             # One sample says nothing about how sure the model is.
-            confidence=vote.share if len(reply.generations) > 1 else None,
-            critique=supporters[vote.first_error],
+            confidence=winner.share if len(reply.generations) > 1 else None,
+            critique=supporters[winner.first_error],
             usage=reply.usage,
-            latency_s=latency_s,
+            latency_s=reply.latency_s,
         )
 
     def _unscored(
-        self,
-        reason: UnscoredReason,
-        message: str,
-        raw: str | None = None,
-        usage: Usage = Usage(),  # noqa: B008 - frozen
-        latency_s: float = 0.0,
+        self, reason: UnscoredReason, message: str, reply: Reply | None = None, raw: str | None = None
     ) -> Unscored:
-        return Unscored(reason, message, self.judge_id, raw, usage, latency_s)
+        reply = reply or Reply()
+        return Unscored(reason, message, self.judge_id, raw, reply.usage, reply.latency_s)
 
 
 def reason_for(error: BackendError) -> UnscoredReason:

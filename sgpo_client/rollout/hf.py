@@ -34,7 +34,7 @@ class HFSampler:
         self._tokenizer = tokenizer
         self._eos_ids = _eos_token_ids(model, tokenizer)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def sample(self, prompts: Sequence[list[int]], params: SamplingParams, seed: int) -> list[Rollout]:
         """One response per prompt, in order. The same seed, weights and prompts give the same responses.
 

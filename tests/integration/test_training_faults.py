@@ -1,0 +1,111 @@
+"""Wrong input and a reward server that goes away: one clear line, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def sgpo_train(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sgpo_client.train", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "code", "words"),
+    [
+        (["model.name=no/such/folder/here"], 2, ["model.name", "no/such/folder/here"]),
+        (["data.source=jsonl", "data.path=missing.jsonl"], 2, ["missing.jsonl", "data.path"]),
+        (["algo.nmae=grpo"], 2, ["unknown key 'algo.nmae'", "algo.name"]),
+        (["run.steps=ten"], 2, ["run.steps", "ten"]),
+        (["run.resume=true"], 2, ["run.resume", "no checkpoint"]),
+        (["rollout.max_prompt_tokens=3"], 2, ["rollout.max_prompt_tokens"]),
+    ],
+)
+def test_wrong_input(overrides: list[str], code: int, words: list[str], tmp_path: Path, tiny_policy: Path) -> None:
+    settings = [f"model.name={tiny_policy}", f"run.output_dir={tmp_path / 'run'}", *overrides]
+    result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.slow
+def test_no_server_at_the_url(tmp_path: Path, tiny_policy: Path) -> None:
+    url = f"http://127.0.0.1:{unused_port()}"
+    settings = [
+        f"model.name={tiny_policy}",
+        f"run.output_dir={tmp_path / 'run'}",
+        f"reward.url={url}",
+        "reward.deadline_s=3",
+        "eval.enabled=false",
+    ]
+    result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert url in result.stderr
+
+
+@pytest.mark.slow
+def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
+    """The run waits, retries, then stops with the checkpoint of the last finished step."""
+    folder = tmp_path / "run"
+    url_file = tmp_path / "url"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "reward_server", "--judge", "scripted", "--port", "0", "--url-file", str(url_file)],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not url_file.exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        settings = [
+            f"model.name={tiny_policy}",
+            f"run.output_dir={folder}",
+            f"reward.url={url_file.read_text().strip()}",
+            "reward.deadline_s=4",
+            "run.steps=100000",
+            "rollout.max_new_tokens=8",
+        ]
+        trainer = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "sgpo_client.train", "configs/debug.toml", "--nproc", "2"),
+                *[part for text in settings for part in ("--set", text)],
+            ],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
+            assert trainer.poll() is None
+            time.sleep(0.1)
+        server.send_signal(signal.SIGKILL)
+        _, stderr = trainer.communicate(timeout=120)
+    finally:
+        server.kill()
+        server.wait()
+    assert trainer.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert "run.resume=true" in stderr
+    steps = len((folder / "metrics.jsonl").read_text().splitlines())
+    assert (folder / "checkpoints" / f"step-{steps:06d}").is_dir()

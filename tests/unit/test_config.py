@@ -1,0 +1,104 @@
+"""The training configuration: what is refused, and with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sgpo_client.config import load_config, parse_config
+from sgpo_client.errors import ConfigError
+
+MINIMAL = {"model": {"name": "m"}, "data": {"source": "reasoning_gym", "name": "gsm_symbolic", "num_problems": 4}}
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "words"),
+    [
+        ("algo", "naem", "sgpo", ["unknown key 'algo.naem'", "did you mean 'algo.name'"]),
+        ("algo", "name", "ppo", ["'algo.name' = 'ppo'", "'grpo' or 'sgpo'"]),
+        ("run", "steps", "many", ["'run.steps' = 'many'", "integer"]),
+        ("run", "steps", 0, ["'run.steps' = 0", "greater than or equal to 1"]),
+        ("rollout", "group_size", 1, ["'rollout.group_size' = 1"]),
+        ("rollout", "prompt", "solve it", ["prompt must contain {problem} exactly once"]),
+        ("optim", "lr", float("nan"), ["'optim.lr'", "finite"]),
+        ("reward", "shaping", {"cap": 1.0}, ["'reward.shaping.cap' = 1.0", "less than 1"]),
+        ("reward", "shaping", {"beta": -1}, ["'reward.shaping.beta' = -1"]),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(table: str, key: str, value: object, words: list[str]) -> None:
+    tables = {**MINIMAL, table: {key: value}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(tables, "run.toml")
+    message = str(caught.value)
+    assert message.startswith("run.toml: ")
+    assert all(word in message for word in words), message
+
+
+def test_missing_tables_are_named() -> None:
+    with pytest.raises(ConfigError, match="'model' is missing"):
+        parse_config({"data": MINIMAL["data"]}, "run.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "no such file"), ("[run\n", "cannot be read as TOML"), ("\x00", "cannot be read as TOML")],
+)
+def test_unreadable_files(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "run.toml" if text is None else write(tmp_path, text)
+    with pytest.raises(ConfigError, match=words):
+        load_config(path)
+
+
+TEXT = """
+[model]
+name = "m"
+[data]
+source = "reasoning_gym"
+name = "gsm_symbolic"
+num_problems = 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "read", "value"),
+    [
+        ("algo.name=grpo", lambda c: c.algo.name, "grpo"),
+        ("run.steps=7", lambda c: c.run.steps, 7),
+        ("reward.shaping.cap=0.25", lambda c: c.reward.shaping.cap, 0.25),
+        ("run.resume=true", lambda c: c.run.resume, True),
+        ("data.path=some/file=1.jsonl", lambda c: c.data.path, Path("some/file=1.jsonl")),
+    ],
+)
+def test_overrides(tmp_path: Path, override: str, read, value: object) -> None:
+    assert read(load_config(write(tmp_path, TEXT), [override])) == value
+
+
+@pytest.mark.parametrize("override", ["algo.name", "steps=3", "=3", "run.=3"])
+def test_malformed_overrides(tmp_path: Path, override: str) -> None:
+    with pytest.raises(ConfigError, match=r"TABLE\.KEY=VALUE"):
+        load_config(write(tmp_path, TEXT), [override])
+
+
+def test_override_through_a_value(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'name' is a value, not a table"):
+        load_config(write(tmp_path, TEXT), ["model.name.x=1"])
+
+
+def test_grpo_asks_for_outcomes_only() -> None:
+    assert parse_config(MINIMAL, "x").shaping.apply_to == "all_negative"
+    assert parse_config({**MINIMAL, "algo": {"name": "grpo"}}, "x").shaping.apply_to == "none"
+
+
+def test_fingerprint_ignores_only_what_may_change_between_sessions() -> None:
+    base = parse_config(MINIMAL, "x").fingerprint()
+    longer = parse_config({**MINIMAL, "run": {"steps": 99, "output_dir": "elsewhere", "resume": True}}, "x")
+    assert longer.fingerprint() == base
+    for change in ({"run": {"seed": 1}}, {"algo": {"name": "grpo"}}, {"optim": {"lr": 1.0}}, {"model": {"name": "n"}}):
+        assert parse_config({**MINIMAL, **change}, "x").fingerprint() != base

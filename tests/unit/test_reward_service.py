@@ -1,0 +1,341 @@
+"""The group rule as served, without HTTP: what is judged, what it earns, and what stays unscored."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from judge.answers import AnswerChecker
+from judge.errors import BackendError
+from judge.judges.scripted import ScriptedJudge, ScriptedSettings
+from judge.types import Solution, Unscored, Verdict
+from reward_server.config import ServerConfig
+from reward_server.errors import ApiError
+from reward_server.judging import JudgeDesk
+from reward_server.metrics import Metrics
+from reward_server.schemas import JudgeRequest, RewardReply, RewardRequest
+from reward_server.service import RewardService
+from reward_server.solutions import Segmenter
+from reward_server.verdicts import VerdictService
+
+Ask = Callable[..., Any]
+
+
+class Counting:
+    """Any judge, with a record of what it was asked."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.asked: list[Solution] = []
+
+    @property
+    def judge_id(self) -> str:
+        return str(self.inner.judge_id)
+
+    async def judge(self, batch: Sequence[Solution]) -> list[Verdict | Unscored]:
+        self.asked.extend(batch)
+        return list(await self.inner.judge(batch))
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+class Broken:
+    """A judge that does what no judge may do."""
+
+    judge_id = "broken"
+
+    def __init__(self, reply: Any) -> None:
+        self.reply = reply
+
+    async def judge(self, batch: Sequence[Solution]) -> list[Verdict | Unscored]:
+        if isinstance(self.reply, BaseException):
+            raise self.reply
+        return list(self.reply)
+
+    async def aclose(self) -> None: ...
+
+
+def scripted(**changes: Any) -> ScriptedJudge:
+    return ScriptedJudge(ScriptedSettings(**changes))
+
+
+def text(num_steps: int, wrong_at: int | None) -> str:
+    """A response of so many steps, one of which the scripted judge takes for wrong."""
+    return "\n".join(
+        f"Line {index} is {'WRONG as can be' if index == wrong_at else 'as right as can be'}."
+        for index in range(num_steps)
+    )
+
+
+def group(*responses: tuple[str, bool | None], **changes: Any) -> dict[str, Any]:
+    items = [{"id": str(i), "text": body, "outcome": outcome} for i, (body, outcome) in enumerate(responses)]
+    return {"group_id": "g", "problem": "What is 40 + 2?", "responses": items} | changes
+
+
+@pytest.fixture
+async def checker() -> AsyncIterator[AnswerChecker]:
+    checker = AnswerChecker()
+    yield checker
+    await checker.aclose()
+
+
+@pytest.fixture
+def serve(checker: AnswerChecker) -> Ask:
+    """``await serve(judge, groups, shaping=..., config=...)`` -> the reply."""
+
+    async def ask(
+        judge: Any, *groups: dict[str, Any], config: dict[str, Any] | None = None, **request: Any
+    ) -> RewardReply:
+        settings = ServerConfig.model_validate(config or {})
+        metrics = Metrics()
+        desk = JudgeDesk(judge, metrics, settings.server.max_concurrent_judge_calls)
+        service = RewardService(settings, desk, Segmenter(), checker, metrics, lambda step: len(step.split()))
+        ask.metrics = metrics  # type: ignore[attr-defined]
+        return await service.score(RewardRequest.model_validate({"groups": list(groups), **request}))
+
+    return ask
+
+
+def shaped(rts: float, beta: float = 10, gamma: float = 0.5, cap: float = 0.5) -> float:
+    """The paper's formula, written a second time."""
+    return cap / (1 + math.exp(-beta * (rts - gamma)))
+
+
+T, F = True, False
+A, B, C = text(4, 1), text(4, 3), text(5, 0)
+"""First errors: step 1 of 4, step 3 of 4, step 0 of 5."""
+
+
+@pytest.mark.parametrize(
+    ("apply_to", "outcomes", "statuses", "rewards", "judged"),
+    [
+        # all wrong: every one is judged
+        ("all_negative", [F, F, F], "judged judged judged", [shaped(1 / 4), shaped(3 / 4), shaped(0)], 3),
+        # mixed: the paper's rule pays wrong responses 0 and asks no judge
+        ("all_negative", [F, T, F], "wrong correct wrong", [0, 1, 0], 0),
+        ("all_negative", [T, T, T], "correct correct correct", [1, 1, 1], 0),
+        # an unknown outcome: unscored, and nobody can say that the group is all-negative
+        ("all_negative", [F, None, F], "wrong unscored wrong", [0, None, 0], 0),
+        ("every_wrong", [F, T, F], "judged correct judged", [shaped(1 / 4), 1, shaped(0)], 2),
+        ("every_wrong", [F, None, F], "judged unscored judged", [shaped(1 / 4), None, shaped(0)], 2),
+        ("every_wrong", [F, F, F], "judged judged judged", [shaped(1 / 4), shaped(3 / 4), shaped(0)], 3),
+        ("none", [F, F, F], "wrong wrong wrong", [0, 0, 0], 0),
+        ("none", [F, T, None], "wrong correct unscored", [0, 1, None], 0),
+    ],
+)
+async def test_the_group_rule(
+    serve: Ask, apply_to: str, outcomes: list[bool | None], statuses: str, rewards: list[float | None], judged: int
+) -> None:
+    judge = Counting(scripted())
+    reply = await serve(
+        judge, group(*zip([A, B, C], outcomes, strict=True)), shaping={"apply_to": apply_to, "length": "steps"}
+    )
+    [out] = reply.groups
+    assert [response.id for response in out.responses] == ["0", "1", "2"]
+    assert " ".join(response.status for response in out.responses) == statuses
+    assert [response.reward for response in out.responses] == pytest.approx(rewards)
+    assert [response.acc for response in out.responses] == [None if o is None else int(o) for o in outcomes]
+    assert out.all_negative is (outcomes == [F, F, F])
+    assert len(judge.asked) == judged
+    assert all(solution.known_wrong for solution in judge.asked)
+
+
+async def test_outcomes_come_from_the_reference_answer(serve: Ask) -> None:
+    right = text(3, None) + "\nThe answer is \\boxed{42}."
+    wrong = text(3, None) + "\nThe answer is \\boxed{41}."
+    reply = await serve(scripted(), group((right, None), (wrong, None), (wrong, True), reference_answer="42"))
+    assert [response.status for response in reply.groups[0].responses] == ["correct", "wrong", "correct"]
+
+
+async def test_a_response_without_any_outcome_is_unscored_and_says_what_to_send(serve: Ask) -> None:
+    reply = await serve(scripted(), group((A, None)))
+    [out] = reply.groups[0].responses
+    assert (out.status, out.reward, out.acc) == ("unscored", None, None)
+    assert out.error is not None
+    assert out.error.code == "no_answer"
+    assert "reference_answer" in out.error.message
+
+
+@pytest.mark.parametrize("empty", ["", " \n\t ", "---\n***", "​\u202e"])
+async def test_an_empty_response_is_wrong_and_earns_nothing_rather_than_zero(serve: Ask, empty: str) -> None:
+    judge = Counting(scripted())
+    reply = await serve(judge, group((empty, None), (A, F), reference_answer="42"))
+    [out, other] = reply.groups[0].responses
+    assert reply.groups[0].all_negative
+    assert (out.status, out.reward, out.acc, out.num_steps) == ("unscored", None, 0, 0)
+    assert out.error is not None
+    assert out.error.code == "no_steps"
+    assert other.status == "judged"
+    assert len(judge.asked) == 1
+
+
+async def test_too_many_steps_are_not_judged(serve: Ask) -> None:
+    reply = await serve(scripted(), group((text(6, 0), F), (A, F)), config={"limits": {"max_steps": 5}})
+    [out, other] = reply.groups[0].responses
+    assert (out.status, out.reward, out.num_steps) == ("unscored", None, 6)
+    assert out.error is not None
+    assert out.error.code == "too_long"
+    assert other.status == "judged"
+
+
+async def test_no_error_found_in_a_wrong_response_is_not_a_score(serve: Ask) -> None:
+    reply = await serve(scripted(), group((text(3, None), F), (A, F)))
+    [out, other] = reply.groups[0].responses
+    assert (out.status, out.reward, out.acc) == ("unscored", None, 0)
+    assert out.error is not None
+    assert out.error.code == "no_error_found"
+    assert other.status == "judged"
+
+
+ONE = Verdict(first_error=0, judge_id="broken")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (BackendError("down"), "judge_unavailable"),
+        (RuntimeError("a bug"), "judge_unavailable"),
+        ([], "judge_unavailable"),
+        ([ONE], "judge_unavailable"),
+        ([ONE, ONE, ONE], "judge_unavailable"),
+        ([Verdict(4, "broken"), Verdict(-1, "broken")], "parse_error"),
+        ([Verdict(0, "broken", expected_rts=math.nan), Verdict(0, "broken", confidence=1.5)], "parse_error"),
+        ([Verdict(0, "broken", step_error_probs=(0.5,)), Verdict(0, "b", step_error_probs=(2.0,) * 4)], "parse_error"),
+    ],
+)
+async def test_a_broken_judge_leaves_its_group_unscored(serve: Ask, fault: Any, code: str) -> None:
+    reply = await serve(Broken(fault), group((A, F), (B, F)), group((A, T), (B, F), group_id="h"))
+    assert [(r.status, r.reward, r.error and r.error.code) for r in reply.groups[0].responses] == [
+        ("unscored", None, code)
+    ] * 2
+    assert [r.reward for r in reply.groups[1].responses] == [1, 0]
+
+
+async def test_what_is_not_judged_by_the_deadline_is_unscored(serve: Ask) -> None:
+    started = asyncio.get_running_loop().time()
+    reply = await serve(
+        scripted(delay_s=30), group((A, F)), group((A, T), group_id="h"), config={"server": {"request_timeout_s": 0.3}}
+    )
+    assert asyncio.get_running_loop().time() - started < 5
+    [late] = reply.groups[0].responses
+    assert (late.status, late.reward) == ("unscored", None)
+    assert late.error is not None
+    assert late.error.code == "judge_timeout"
+    assert reply.groups[1].responses[0].reward == 1
+
+
+async def test_texts_that_take_too_long_to_segment_do_not_hold_the_reply(serve: Ask) -> None:
+    started = asyncio.get_running_loop().time()
+    long = "\n".join(f"Line {n} is quite as right as can be." for n in range(5000))
+    responses = [(long, F)] * 20
+    reply = await serve(scripted(), group(*responses), config={"server": {"request_timeout_s": 0.2}})
+    assert asyncio.get_running_loop().time() - started < 3
+    assert {out.error and out.error.code for out in reply.groups[0].responses} <= {"judge_timeout", "too_long"}
+    last = reply.groups[0].responses[-1]
+    assert (last.reward, last.num_steps, last.error and last.error.code) == (None, None, "judge_timeout")
+
+
+async def test_judge_calls_are_bounded(serve: Ask) -> None:
+    class Watch(Counting):
+        now = most = 0
+
+        async def judge(self, batch: Sequence[Solution]) -> list[Verdict | Unscored]:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            try:
+                return await super().judge(batch)
+            finally:
+                self.now -= 1
+
+    judge = Watch(scripted(delay_s=0.02))
+    groups = [group((A, F), group_id=str(index)) for index in range(12)]
+    reply = await serve(judge, *groups, config={"server": {"max_concurrent_judge_calls": 3}})
+    assert judge.most == 3
+    assert [out.group_id for out in reply.groups] == [str(index) for index in range(12)]
+    assert all(out.responses[0].status == "judged" for out in reply.groups)
+    assert reply.timing_s.queue >= 0.05
+
+
+@pytest.mark.parametrize(
+    ("unit", "rts"),
+    [("steps", 1 / 2), ("characters", 40 / (40 + 20)), ("tokens", 8 / (8 + 2))],
+)
+async def test_the_share_is_counted_in_the_requested_unit(serve: Ask, unit: str, rts: float) -> None:
+    first, second = "one two three four five six seven eight.", "WRONG-and-no-spaces x"[:18] + " x"
+    assert (len(first), len(second)) == (40, 20)
+    reply = await serve(scripted(), group((f"{first}\n{second}", F)), shaping={"length": unit, "beta": 3, "cap": 0.9})
+    [out] = reply.groups[0].responses
+    assert (out.first_error, out.num_steps) == (1, 2)
+    assert out.rts == pytest.approx(rts)
+    assert out.reward == pytest.approx(shaped(rts, beta=3, cap=0.9))
+
+
+async def test_offsets_lead_back_into_the_text(serve: Ask) -> None:
+    padded = "  " + text(3, 1).replace("\n", "\r\n\r\n") + "\n\n"
+    reply = await serve(scripted(), group((padded, F), (padded, T)), include_steps=True)
+    for out in reply.groups[0].responses:
+        assert out.step_offsets is not None
+        assert [padded[start:end] for start, end in out.step_offsets] == text(3, 1).split("\n")
+        assert out.num_steps == 3
+    reply = await serve(scripted(), group((padded, F)))
+    assert reply.groups[0].responses[0].step_offsets is None
+
+
+async def test_the_rule_for_whole_groups_refuses_parts(serve: Ask) -> None:
+    with pytest.raises(ApiError, match=r"^groups\[1\]\.complete: .*every_wrong"):
+        await serve(scripted(), group((A, F)), group((A, F), complete=False))
+    reply = await serve(scripted(), group((A, F), complete=False), shaping={"apply_to": "every_wrong"})
+    assert not reply.groups[0].all_negative
+    assert reply.groups[0].responses[0].status == "judged"
+
+
+async def test_nothing_in_is_nothing_out(serve: Ask) -> None:
+    assert (await serve(scripted())).groups == []
+    [out] = (await serve(scripted(), group())).groups
+    assert (out.all_negative, out.responses) == (False, [])
+
+
+async def test_rescued_groups_are_those_whose_rewards_differ(serve: Ask) -> None:
+    judge = scripted()
+    await serve(
+        judge,
+        group((A, F), (B, F)),  # rescued
+        group((A, F), (A, F)),  # the same reward twice teaches nothing
+        group((A, F), (text(3, None), F)),  # one judged, one unscored
+        group((A, F), (B, T)),  # not all-negative
+    )
+    registry = serve.metrics.registry  # type: ignore[attr-defined]
+    values = {name: registry.get_sample_value(f"sgpo_groups{name}_total") for name in ("", "_all_negative", "_rescued")}
+    assert values == {"": 4, "_all_negative": 3, "_rescued": 1}
+    assert registry.get_sample_value("sgpo_responses_total", {"status": "judged"}) == 5
+    assert registry.get_sample_value("sgpo_unscored_total", {"reason": "no_error_found"}) == 1
+    assert registry.get_sample_value("sgpo_judge_calls_total", {"result": "ok"}) == 3
+    assert registry.get_sample_value("sgpo_judge_seconds_count") == 3
+
+
+async def test_verdicts_keep_the_order_of_the_items() -> None:
+    config = ServerConfig.model_validate({"limits": {"max_steps": 4}})
+    service = VerdictService(config, JudgeDesk(scripted(), Metrics(), 1), Segmenter())
+    items = [
+        {"id": "a", "problem": "p", "text": text(3, 2)},
+        {"id": "b", "problem": "p", "steps": ["fine", "WRONG"]},
+        {"id": "c", "problem": "p", "text": ""},
+        {"id": "d", "problem": "p", "text": text(3, None)},
+        {"id": "e", "problem": "p", "text": text(3, None), "known_wrong": True},
+        {"id": "f", "problem": "p", "text": text(5, 1)},
+    ]
+    reply = await service.judge(JudgeRequest.model_validate({"items": items, "include_steps": True}))
+    assert [(out.id, out.first_error, out.num_steps, out.error and out.error.code) for out in reply.items] == [
+        ("a", 2, 3, None),
+        ("b", 1, 2, None),
+        ("c", None, 0, "no_steps"),
+        ("d", None, 3, None),
+        ("e", None, 3, "no_error_found"),
+        ("f", None, 5, "too_long"),
+    ]
+    assert [out.step_offsets is None for out in reply.items] == [False, True, False, False, False, False]

@@ -1,0 +1,27 @@
+"""Every file under configs/ is one that its program accepts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from judge.settings import parse_table, read_toml
+from reward_server.config import ServerConfig
+from sgpo_client.config import load_config
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
+SERVER = [path for path in CONFIGS if path.stem.startswith("server")]
+TRAINING = [path for path in CONFIGS if path not in SERVER]
+
+
+def test_there_are_configs_of_both_kinds() -> None:
+    assert {path.stem for path in TRAINING} >= {"quickstart", "gsm8k", "debug"}
+    assert {path.stem for path in SERVER} >= {"server-rules", "server-critic", "server-scripted"}
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_training_config(path: Path) -> None:
+    config = load_config(path)
+    assert set(tomllib.loads(path.read_text())) <= config.model_fields_set
