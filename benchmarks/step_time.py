@@ -198,7 +198,9 @@ def record(seconds: dict[str, list[float]], *values: float) -> None:
 def print_table(options: argparse.Namespace, results: dict[str, list[dict[str, object]]]) -> None:
     """Median over measured steps, with the range, and the ratio."""
     tokens = options.prompts * options.group_size * options.new_tokens
-    print(f"{options.model}, {options.dtype}, {options.prompts} x {options.group_size} responses of {options.new_tokens}")
+    print(
+        f"{options.model}, {options.dtype}, {options.prompts} x {options.group_size} responses of {options.new_tokens}"
+    )
     print(f"{'':8}{'ours tok/s (range)':>26}{'TRL tok/s (range)':>26}{'ours / TRL':>12}")
     for phase in PHASES:
         rates = {

@@ -95,12 +95,8 @@ def step_lengths(steps: Sequence[str], unit: LengthUnit, count_tokens: Callable[
 
 
 def is_all_negative(outcomes: Sequence[bool | None]) -> bool:
-    """True when some outcome is known and no known one is correct.
-
-    A response whose outcome is unknown (None) is not part of its group: it gets no reward either way.
-    """
-    known = [outcome for outcome in outcomes if outcome is not None]
-    return bool(known) and not any(known)
+    """True when every outcome is known and wrong: a response with an unknown one (None) may still be right."""
+    return bool(outcomes) and all(outcome is False for outcome in outcomes)
 
 
 def group_rewards(

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from judge.registry import build_judge, judge_table
 
 from judge.errors import ConfigError
+from judge.registry import build_judge, judge_table
 from reward_server.app import create_app
 from reward_server.auth import check_exposure, load_keys
 from reward_server.config import ServerConfig, load_config
@@ -85,6 +85,8 @@ def serve(
         server = GracefulServer(
             uvicorn.Config(
                 app,
+                # No route speaks WebSocket; uvicorn would log the caller's path.
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,

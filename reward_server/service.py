@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judge.answers import AnswerChecker
-from judge.shaping import LengthUnit, group_rewards, rts, step_lengths
+from judge.shaping import LengthUnit, group_rewards, is_all_negative, rts, step_lengths
 from judge.types import Solution, Unscored
 from reward_server.config import ServerConfig, ShapingSettings
 from reward_server.errors import invalid_request
@@ -94,7 +94,8 @@ class RewardService:
         self, group: GroupIn, shaping: ShapingSettings, include_steps: bool, deadline: float, timing: Timing
     ) -> GroupOut:
         outcomes = await find_outcomes(group, self._checker, deadline)
-        all_negative = group.complete and bool(outcomes) and all(outcome is False for outcome in outcomes)
+        known = [None if isinstance(outcome, Failure) else outcome for outcome in outcomes]
+        all_negative = group.complete and is_all_negative(known)
         pays_prefixes = shaping.apply_to == "every_wrong" or (shaping.apply_to == "all_negative" and all_negative)
         to_judge = [index for index, outcome in enumerate(outcomes) if pays_prefixes and outcome is False]
         to_segment = list(range(len(outcomes))) if include_steps else to_judge
@@ -103,14 +104,8 @@ class RewardService:
         steps = dict(zip(to_segment, segmented, strict=True))
         judged = await self._judge(group, {index: steps[index] for index in to_judge}, shaping.length, deadline, timing)
         findings = [judged.get(index) for index in range(len(outcomes))]
-        # Only "every_wrong" and "none" are asked for here: whether the group is all-negative is settled above, where a
-        # response with an unknown outcome may still be a right one.
-        rewards = group_rewards(
-            [outcome if isinstance(outcome, bool) else None for outcome in outcomes],
-            [finding.rts if isinstance(finding, Finding) else None for finding in findings],
-            shaping.curve(),
-            "every_wrong" if pays_prefixes else "none",
-        )
+        rts_values = [finding.rts if isinstance(finding, Finding) else None for finding in findings]
+        rewards = group_rewards(known, rts_values, shaping.curve(), shaping.apply_to)
         responses = []
         for index, response in enumerate(group.responses):
             out = response_out(response.id, outcomes[index], findings[index], rewards[index])

@@ -48,7 +48,7 @@ class ClientSettings(BaseModel):
     api_key: SecretStr | None = None
     """The key itself, for callers that hold it in memory; in files use `api_key_env`."""
     timeout_s: float = Field(default=120.0, gt=0, le=3600)
-    """Longest time for one request, then it is sent again; more than the 100 s after which the server gives up itself."""
+    """Longest time for one request, then it is sent again. The server itself gives up judging after 100 s."""
     deadline_s: float = Field(default=600.0, gt=0, le=86400)
     """Longest time for one call with all its requests and retries."""
     max_concurrency: int = Field(default=16, ge=1, le=1024)

@@ -122,12 +122,21 @@ class RewardTable(Table):
     """Longest wait for the server that the trainer starts to be ready, loading a judge's model included."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the server's key."""
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0, le=3600)
     """Longest wait for one reply."""
-    deadline_s: float = Field(default=300.0, gt=0)
+    deadline_s: float = Field(default=300.0, gt=0, le=86400)
     """Longest wait for the rewards of a step, retries included; then the run saves a checkpoint and stops."""
-    max_concurrency: int = Field(default=8, ge=1)
+    max_concurrency: int = Field(default=8, ge=1, le=1024)
     shaping: ShapingTable = ShapingTable()
+
+    @model_validator(mode="after")
+    def _url_is_one(self) -> Self:
+        if self.url:
+            try:
+                self.client_settings(self.url)
+            except ValidationError as error:
+                raise ValueError(f"url is {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        return self
 
     def client_settings(self, url: str) -> ClientSettings:
         """Settings of the HTTP client for the server at ``url``."""

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from sgpo_client.errors import RewardUnavailable
 from sgpo_client.reward_client import RewardClient
 
 LOG_NAME: Final = "reward_server.log"
+URL_NAME: Final = "reward_server.url"
 POLL_S: Final = 0.1
 STOP_GRACE_S: Final = 10.0
 LOG_TAIL_LINES: Final = 15
@@ -53,8 +53,9 @@ def start_server(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     log_path = run_dir / LOG_NAME
-    with tempfile.TemporaryDirectory(prefix="sgpo-") as folder, log_path.open("ab") as log_file:
-        url_file = Path(folder) / "url"
+    url_file = run_dir / URL_NAME
+    url_file.unlink(missing_ok=True)  # of a server that was killed
+    with log_path.open("ab") as log_file:
         process = subprocess.Popen(
             _command(url_file, config_path, judge),
             stdin=subprocess.DEVNULL,

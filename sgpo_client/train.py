@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO if rank == 0 else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # the client says once that it tries again
     try:
         config = load_config(options.config, options.set)
         if options.nproc > 1 and "RANK" not in os.environ:

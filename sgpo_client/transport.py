@@ -32,7 +32,7 @@ class Reply:
     retry_after: str | None
 
 
-class Busy(Exception):  # noqa: N818  (a state of the server, caught by the retry loop)
+class Busy(Exception):
     """The server answered 429 or 503: the same request may work later."""
 
     def __init__(self, message: str, retry_after_s: float | None) -> None:

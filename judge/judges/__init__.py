@@ -1,0 +1,1 @@
+"""The judges, one per file, behind the protocol of `judge.judges.base`."""

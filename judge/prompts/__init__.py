@@ -1,0 +1,1 @@
+"""Prompt templates; the package exists so that they are installed."""

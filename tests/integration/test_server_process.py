@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,12 @@ def test_its_log_has_a_line_for_each_request_and_nothing_of_its_text(start: Star
     with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/rewards", body, headers), timeout=60) as reply:
         request_id = reply.headers["x-request-id"]
     assert fetch(f"{url}/{canary}?{canary}")[0] == 401
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=30) as client:
+        client.sendall(
+            f"GET /{canary} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert client.recv(4096).startswith(b"HTTP/1.1 401")
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 0
     log = process.communicate()[1]
@@ -179,6 +186,8 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
     def run(*args: str, **env: str) -> str:
         monkeypatch.delenv("SGPO_API_KEYS", raising=False)
+        # A server that does start would serve until the end of days.
+        monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: pytest.fail("it started"))
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         assert main(args) == 2
@@ -251,7 +260,8 @@ def test_a_wrong_argument_or_key_is_named(refused: Refused, args: list[str], env
 
 PARENT = """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-m", "reward_server", *sys.argv[1:]], start_new_session=True)
+server = subprocess.Popen([sys.executable, "-m", "reward_server", *sys.argv[1:]], start_new_session=True)
+print(server.pid, flush=True)
 time.sleep(600)
 """
 
@@ -260,16 +270,22 @@ def test_it_leaves_with_its_parent(tmp_path: Path) -> None:
     url_file = tmp_path / "url"
     args = ["--exit-with-parent", "--port", "0", "--judge", "scripted", "--url-file", str(url_file)]
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, *args], text=True, stderr=subprocess.PIPE, env=environment()
+        [sys.executable, "-c", PARENT, *args], text=True, stdout=subprocess.PIPE, env=environment()
     ) as parent:
-        url = wait_for(url_file, parent)
-        assert fetch(f"{url}/livez")[0] == 200
-        parent.kill()
-        parent.wait(timeout=10)
-        give_up = time.monotonic() + 15
-        while url_file.exists():
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+        assert parent.stdout is not None
+        server = int(parent.stdout.readline())
+        try:
+            url = wait_for(url_file, parent)
+            assert fetch(f"{url}/livez")[0] == 200
+            parent.kill()
+            parent.wait(timeout=10)
+            give_up = time.monotonic() + 15
+            while url_file.exists():
+                assert time.monotonic() < give_up
+                time.sleep(0.05)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
         with pytest.raises(urllib.error.URLError):
             fetch(f"{url}/livez")
 

@@ -110,9 +110,7 @@ def test_resume_takes_the_same_next_step_bit_for_bit(config: Path, tmp_path: Pat
 
 def test_grpo_asks_no_judge(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    result = sgpo_train(
-        config, "--set", "algo.name=grpo", "--set", "run.steps=1", "--set", f"run.output_dir={folder}"
-    )
+    result = sgpo_train(config, "--set", "algo.name=grpo", "--set", "run.steps=1", "--set", f"run.output_dir={folder}")
     assert result.returncode == 0, result.stderr
     [row] = rows(folder / "metrics.jsonl")
     assert row["all_negative_share"] == 1

@@ -28,6 +28,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("rollout", "group_size", 1, ["'rollout.group_size' = 1"]),
         ("rollout", "prompt", "solve it", ["prompt must contain {problem} exactly once"]),
         ("optim", "lr", float("nan"), ["'optim.lr'", "finite"]),
+        ("reward", "url", "localhost:8000", ["'reward'", "http://"]),
         ("reward", "shaping", {"cap": 1.0}, ["'reward.shaping.cap' = 1.0", "less than 1"]),
         ("reward", "shaping", {"beta": -1}, ["'reward.shaping.beta' = -1"]),
     ],

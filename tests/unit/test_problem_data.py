@@ -154,6 +154,7 @@ def test_row_number_counts_blank_lines(tmp_path: Path) -> None:
         ("cut.jsonl.gz", gzip.compress(b'{"question": "a", "answer": "1"}\n' * 99)[:-9], ["cannot be read"]),
         ("folder", "folder", ["cannot be read", "data.path"]),
     ],
+    ids=["missing", "empty", "blank", "bad", "array", "latin1", "deep", "plain-gz", "cut-gz", "folder"],
 )
 def test_unreadable_file(tmp_path: Path, name: str, content: bytes | str | None, words: list[str]) -> None:
     path = tmp_path / name
@@ -270,7 +271,9 @@ def test_gsm_symbolic() -> None:
         assert problem.solution is not None
         assert float(problem.solution.rpartition("####")[2]) == float(problem.answer)
     assert load_problems(settings, "train") == train
-    assert load_problems(settings.model_copy(update={"num_problems": 10}), "train") == train[:10]
+    few = settings.model_copy(update={"num_problems": 10})
+    assert load_problems(few, "train") == train[:10]
+    assert load_problems(few, "eval") == held_out
     assert load_problems(settings.model_copy(update={"seed": 6}), "train") != train
 
 

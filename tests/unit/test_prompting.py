@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 
 import pytest
 from hypothesis import example, given
@@ -59,6 +60,7 @@ def test_structural_attack_stays_inside_its_paragraph(attack: str, known_wrong: 
     assert steps[0] == "First."
     assert steps[2] == "Last."
     assert not SPECIAL.search(steps[1])
+    assert not [char for char in steps[1] if unicodedata.category(char) in ("Cc", "Cf") and char != "\n"]
     prompt.encode()
 
 

@@ -74,7 +74,6 @@ def test_raw_response_is_segmented_and_ids_default_to_the_row_index(tmp_path: Pa
         (GOOD | {"label": -2}, "'label'"),
         (GOOD | {"final_answer_correct": "no"}, "'final_answer_correct'"),
         (GOOD | {"final_answer_correct": True, "known_wrong": True}, "cannot both be true"),
-        ({"problem": "\ud800", "steps": ["a"]}, "'problem'"),
         ("{not json", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[" + json.dumps(GOOD) + "]", "one object a line"),

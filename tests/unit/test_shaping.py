@@ -116,13 +116,13 @@ def test_tokens_need_a_tokenizer():
         ([None, None], False),
         ([False], True),
         ([False, False], True),
-        ([False, None], True),
+        ([False, None], False),
         ([True], False),
         ([False, True], False),
         ([None, True, False], False),
     ],
 )
-def test_all_negative_looks_at_the_known_outcomes(outcomes, expected):
+def test_all_negative_means_known_and_wrong_throughout(outcomes, expected):
     assert is_all_negative(outcomes) is expected
 
 
@@ -134,7 +134,8 @@ R4, R6 = shaped_reward(0.4, Shaping()), shaped_reward(0.6, Shaping())
     [
         ([False, False], [0.4, 0.6], "all_negative", [R4, R6]),
         ([False, False], [0.4, None], "all_negative", [R4, None]),
-        ([False, None], [0.4, 0.6], "all_negative", [R4, None]),
+        ([False, None], [0.4, 0.6], "all_negative", [0.0, None]),
+        ([False, None], [0.4, 0.6], "every_wrong", [R4, None]),
         ([False, True], [0.4, 0.6], "all_negative", [0.0, 1.0]),
         ([False, True], [None, None], "all_negative", [0.0, 1.0]),
         ([False, True, None], [None, None, None], "all_negative", [0.0, 1.0, None]),

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from judge.settings import parse_table, read_toml
-from reward_server.config import ServerConfig
 from sgpo_client.config import load_config
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
