@@ -1,4 +1,4 @@
-"""Tokens per second of sampling and of the training step, beside TRL's GRPOTrainer on the same model, batch and machine.
+"""Tokens per second of sampling and of the training step, beside TRL's GRPOTrainer on the same model and machine.
 
     python benchmarks/step_time.py --model weights/SmolLM2-135M-Instruct --dtype float32
 

@@ -72,8 +72,8 @@ class RolloutTable(Table):
     max_prompt_tokens: int = Field(default=1024, ge=1)
     """Problems with a longer prompt are counted and left out."""
     prompt: str = (
-        "{problem}\n\nSolve it step by step, one step per line. "
-        "End with a line 'The answer is N.' where N is the number."
+        "{problem}\n\nSolve it step by step. Write one step per line, each with its calculation, such as 3 * 4 = 12. "
+        'End with a line "The answer is N." where N is the number.'
     )
     """The user message; {problem} is replaced."""
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from judge.registry import build_judge
+from judge.settings import parse_table, read_toml
+from reward_server.config import ServerConfig
 from sgpo_client.config import load_config
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
@@ -23,3 +26,9 @@ def test_there_are_configs_of_both_kinds() -> None:
 def test_training_config(path: Path) -> None:
     config = load_config(path)
     assert set(tomllib.loads(path.read_text())) <= config.model_fields_set
+
+
+@pytest.mark.parametrize("path", SERVER, ids=lambda path: path.stem)
+def test_server_config(path: Path) -> None:
+    config = parse_table(ServerConfig, read_toml(path), str(path))
+    build_judge(config.judge)
