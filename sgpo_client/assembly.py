@@ -104,7 +104,11 @@ def make_updater(config: TrainConfig, world: World) -> PolicyUpdater:
     policy = shard(load_policy(config.model.name, torch.float32).to(world.device), world, sharding)
     optim = config.optim
     optimizer = torch.optim.AdamW(
-        policy.parameters(), lr=optim.lr, betas=(optim.beta1, optim.beta2), weight_decay=optim.weight_decay
+        policy.parameters(),
+        lr=optim.lr,
+        betas=(optim.beta1, optim.beta2),
+        weight_decay=optim.weight_decay,
+        fused=True,
     )
     return PolicyUpdater(policy, optimizer, sharding, config, world)
 

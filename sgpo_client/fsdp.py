@@ -32,17 +32,6 @@ class Sharding:
     weights and of their float32 gradients meanwhile. True does both for every block of every micro-batch."""
 
 
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32.
-
-    On a CPU without bfloat16 instructions (AVX2 only, say) bfloat16 products are 4 to 30 times slower than float32.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
-
-
 def shard(model: PreTrainedModel, world: World, sharding: Sharding) -> PreTrainedModel:
     """Shard in place, one unit per transformer block and one for the rest, over all ranks (also when there is one).
 

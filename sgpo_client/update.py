@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from sgpo_client.config import TrainConfig
-from sgpo_client.distributed import World, all_reduce_max, all_reduce_sums
+from sgpo_client.distributed import World, all_gather_objects, all_reduce_max, all_reduce_sums
 from sgpo_client.fsdp import Sharding, begin_micro_batch, clip_grad_norm
 from sgpo_client.logprobs import response_logprobs
 from sgpo_client.loss import policy_loss
-from sgpo_client.microbatch import MicroBatch, make_micro_batches, pad_to
+from sgpo_client.microbatch import MicroBatch, make_micro_batches, pad_to, partition
 from sgpo_client.types import Example
 
 
@@ -54,17 +55,19 @@ class PolicyUpdater:
             step: finished steps so far, for the learning-rate warm-up.
         """
         useful = [example for example in examples if example.advantage != 0.0 and example.response_ids]
-        counts = all_reduce_sums({"tokens": num_tokens, "sequences": len(useful)})
-        if counts["sequences"] == 0:
+        everyones = list(chain.from_iterable(all_gather_objects(useful)))
+        if not everyones:
             return UpdateStats(num_sequences=0)  # no optimiser step: momentum alone would move the weights
+        total_tokens = int(all_reduce_sums({"tokens": num_tokens})["tokens"])
+        # What is useful may all have come up on one rank: the sequences are dealt out again by their lengths.
+        micro_batches = self._micro_batches(partition(everyones, self._world.size)[self._world.rank])
         self._set_learning_rate(step)
-        micro_batches = self._micro_batches(useful)
         if self._config.algo.epochs > 1:
             micro_batches = [self._with_old_logprobs(micro_batch) for micro_batch in micro_batches]
         for _ in range(self._config.algo.epochs):
-            sums, grad_norm = self._optimizer_step(micro_batches, int(counts["tokens"]))
+            sums, grad_norm = self._optimizer_step(micro_batches, total_tokens)
         return UpdateStats(
-            num_sequences=int(counts["sequences"]),
+            num_sequences=len(everyones),
             loss=sums["loss"],
             grad_norm=grad_norm,
             clip_share=sums["clipped"] / sums["tokens"],

@@ -35,11 +35,13 @@ lr = 1e-3
 micro_batch_tokens = 512
 [reward]
 deadline_s = 20
+[reward.shaping]
+length = "characters"
 [eval]
 max_new_tokens = 8
 """
 
-# Random text has many lines; the second one is always called wrong, so rewards differ with the number of steps.
+# The second step is always called wrong; measured in characters, rewards of random text then differ.
 JUDGE = """
 [judge]
 kind = "scripted"
