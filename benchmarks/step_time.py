@@ -101,8 +101,8 @@ def run_ours(options: argparse.Namespace) -> dict[str, object]:
     updater = make_updater(config, world)
     tokenizer = load_tokenizer(options.model)
     model = load_policy(options.model, getattr(torch, options.dtype))
-    model.generation_config.min_new_tokens = options.new_tokens
     sampler = HFSampler(model, tokenizer)
+    sampler.model.generation_config.min_new_tokens = options.new_tokens
     prompts = PromptBuilder(tokenizer, "{problem}", 4096)
     params = SamplingParams(max_new_tokens=options.new_tokens)
     questions = problems(options)

@@ -64,7 +64,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
         elif item["type"] == "missing":
             faults.append(f"'{key}' is missing: {item['msg'].lower()}")
         else:
-            faults.append(f"'{key}' = {item['input']!r}: {item['msg']}")
+            faults.append(f"'{key}' = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
     return "; ".join(faults)
 
 

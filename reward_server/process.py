@@ -77,11 +77,14 @@ def serve(
     config = override(load_config(config_path), host, port, judge)
     keys = load_keys(config.auth, os.environ)
     check_exposure(config.server.host, keys, config.auth)
+    if url_file is not None and not url_file.absolute().parent.is_dir():
+        raise ConfigError(f"--url-file {url_file}: its folder does not exist; make it first")
+    where = f"--judge {judge}" if judge is not None else "[judge]" if config_path is None else f"{config_path}: [judge]"
     with open_socket(config.server.host, config.server.port) as listener:
         if url_file is not None:
             # A leftover of an earlier run would send clients to a dead address.
             url_file.unlink(missing_ok=True)
-        app = create_app(config, build_judge(config.judge), keys)
+        app = create_app(config, build_judge(config.judge, where), keys)
         server = GracefulServer(
             uvicorn.Config(
                 app,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 import torch
 import transformers
@@ -13,8 +14,8 @@ from sgpo_client import checkpoint, distributed, run_folder
 from sgpo_client.agreement import together
 from sgpo_client.config import TrainConfig
 from sgpo_client.data import ProblemSampler, load_problems
-from sgpo_client.distributed import World, broadcast_object
-from sgpo_client.errors import ConfigError, DataError
+from sgpo_client.distributed import World, barrier, broadcast_object
+from sgpo_client.errors import ConfigError, DataError, RewardUnavailable, SgpoError
 from sgpo_client.fsdp import Sharding, shard
 from sgpo_client.model import export, load_policy, load_tokenizer
 from sgpo_client.precision import compute_dtype
@@ -41,6 +42,7 @@ def run_training(config: TrainConfig, command: str) -> None:
     world = distributed.init()
     with ExitStack() as stack:
         stack.callback(distributed.shutdown)
+        stack.push(_leave_together)
         tokenizer = together(lambda: load_tokenizer(config.model.name))
         prompts = PromptBuilder(tokenizer, config.rollout.prompt, config.rollout.max_prompt_tokens)
         problems, eval_problems = together(lambda: _problems(config, prompts))
@@ -76,9 +78,14 @@ def _problems(config: TrainConfig, prompts: PromptBuilder) -> tuple[list[Problem
 
 
 def _prepare_folder(config: TrainConfig, command: str, world: World) -> Path:
+    folder = config.run.output_dir
+    if config.run.resume and checkpoint.latest(_checkpoints(folder)) is None:
+        raise ConfigError(
+            f"run.resume is set, but there is no checkpoint in {_checkpoints(folder)}; leave it out to start anew"
+        )
     if world.is_main:
         run_folder.prepare(config, command)
-    return config.run.output_dir
+    return folder
 
 
 def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitStack) -> RewardClient:
@@ -91,7 +98,11 @@ def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitS
         server = start_server(
             config_path=table.server_config, judge=judge, run_dir=folder, timeout_s=table.start_timeout_s
         )
-        return stack.enter_context(server).url
+        try:
+            return stack.enter_context(server).url
+        except RewardUnavailable as error:
+            setting = f"reward.judge = {judge!r}" if judge else f"reward.server_config = '{table.server_config}'"
+            raise RewardUnavailable(f"{setting}: {error}") from error
 
     if not url:
         url = broadcast_object(together(lambda: start() if world.is_main else ""))
@@ -115,17 +126,30 @@ def make_updater(config: TrainConfig, world: World) -> PolicyUpdater:
 
 def _resume(config: TrainConfig, folder: Path, updater: PolicyUpdater, world: World) -> int:
     """Load the newest checkpoint when asked to; returns the steps that are done."""
-    checkpoints = folder / "checkpoints"
-    step = checkpoint.latest(checkpoints) if config.run.resume else 0
+    step = checkpoint.latest(_checkpoints(folder)) if config.run.resume else None
     if step is None:
-        raise ConfigError(f"run.resume is set, but there is no checkpoint in {checkpoints}; leave it out to start anew")
-    if config.run.resume:
-        checkpoint.load(checkpoints, step, updater.policy, updater.optimizer, fingerprint=config.fingerprint())
-        logger.info("resumed after step %d of %d", step, config.run.steps)
-        if world.is_main:
-            for name in ("samples.jsonl", "eval.jsonl"):
-                drop_rows_after(folder / name, step)
+        return 0
+    checkpoint.load(_checkpoints(folder), step, updater.policy, updater.optimizer, fingerprint=config.fingerprint())
+    logger.info("resumed after step %d of %d", step, config.run.steps)
+    if world.is_main:
+        for name in ("samples.jsonl", "eval.jsonl"):
+            drop_rows_after(folder / name, step)
     return step
+
+
+def _checkpoints(folder: Path) -> Path:
+    return folder / "checkpoints"
+
+
+def _leave_together(
+    _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+) -> None:
+    """Hold ranks that stop with an error until rank 0 has put everything away.
+
+    All ranks raise the same `SgpoError`; the first to exit would make the launcher end rank 0 in the middle of it.
+    """
+    if isinstance(error, SgpoError):
+        barrier()
 
 
 def _report(folder: Path, world: World) -> None:

@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from sgpo_client import rng
+from sgpo_client.agreement import together
 from sgpo_client.dcp_reader import SafeReader
 from sgpo_client.distributed import barrier
 from sgpo_client.errors import CheckpointError
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 _STEP_NAME = re.compile(r"step-(\d{6,})")
 _METADATA = "metadata.json"
 _FORMAT = 1
+_DAMAGE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def save(
         temporary_sibling(target)
     barrier()
     temporary = target.with_name(target.name + ".tmp")
-    optimizer_state = get_optimizer_state_dict(policy, optimizer)
+    optimizer_state = _optimizer_state(policy, optimizer)
     dcp.save(_tensors(policy, optimizer_state), checkpoint_id=temporary)
     torch.save({"rng": rng.get_state(), "extra": dict(extra)}, temporary / _rank_name(dist.get_rank()))
     barrier()
@@ -120,14 +122,12 @@ def load(folder: Path, step: int, policy: PreTrainedModel, optimizer: Optimizer,
             metadata["world_size"],
             dist.get_world_size(),
         )
+    own = together(lambda: _read_rank(source, dist.get_rank() if same_ranks else 0))
     try:
-        own = torch.load(source / _rank_name(dist.get_rank() if same_ranks else 0), weights_only=True)
         optimizer_state = get_optimizer_state_dict(policy, optimizer)
         dcp.load(_tensors(policy, optimizer_state), storage_reader=SafeReader(source))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, CheckpointException) as error:
-        raise CheckpointError(
-            f"{source}: damaged checkpoint ({type(error).__name__}); remove the folder to go on from a former one"
-        ) from error
+    except (*_DAMAGE, CheckpointException) as error:
+        raise _damaged(source, error) from error
     # DCP has read into the weights and the optimiser's tensors in place; this hands the optimiser its settings too.
     param_groups = [{**group, "betas": tuple(group["betas"])} for group in metadata["param_groups"]]
     set_optimizer_state_dict(
@@ -144,6 +144,34 @@ def _steps(folder: Path) -> list[int]:
         return []
     matches = [_STEP_NAME.fullmatch(path.name) for path in folder.iterdir()]
     return sorted(int(match[1]) for match in matches if match and (folder / match[0] / _METADATA).is_file())
+
+
+def _optimizer_state(policy: PreTrainedModel, optimizer: Optimizer) -> dict[str, Any]:
+    """State and settings of the optimiser, with the state of one that has not stepped yet at its start."""
+    if not optimizer.state:
+        # PyTorch makes the state by a step with gradients of 0, and leaves it counted: Adam's bias correction of
+        # every later step would be that of a run which is one step ahead.
+        get_optimizer_state_dict(policy, optimizer)
+        for state in optimizer.state.values():
+            for value in state.values():
+                value.zero_()
+    optimizer_state: dict[str, Any] = get_optimizer_state_dict(policy, optimizer)
+    return optimizer_state
+
+
+def _read_rank(source: Path, rank: int) -> dict[str, Any]:
+    """What one rank gave to `save`."""
+    try:
+        own: dict[str, Any] = torch.load(source / _rank_name(rank), weights_only=True)
+    except _DAMAGE as error:
+        raise _damaged(source, error) from error
+    return own
+
+
+def _damaged(source: Path, error: BaseException) -> CheckpointError:
+    return CheckpointError(
+        f"{source}: damaged checkpoint ({type(error).__name__}); remove the folder to go on from a former one"
+    )
 
 
 def _tensors(policy: PreTrainedModel, optimizer_state: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class RunTable(Table):
     """Steps between checkpoints; 0: only at the end and when the run has to stop."""
     keep_checkpoints: int = Field(default=1, ge=1)
     samples_per_step: int = Field(default=4, ge=0)
-    """Responses per step and rank that are written to samples.jsonl."""
+    """Responses per step that are written to samples.jsonl, of the first rank's problems."""
     export: bool = True
     """Write the trained model as a Hugging Face folder at the end."""
 

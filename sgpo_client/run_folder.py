@@ -19,7 +19,7 @@ def prepare(config: TrainConfig, command: str) -> Path:
     """Make the run folder and write run.json.
 
     Raises:
-        ConfigError: when the folder holds another run, or something that is no run at all.
+        ConfigError: when the folder holds another run, something that is no run at all, or cannot be made.
     """
     folder = config.run.output_dir
     if folder.exists() and not folder.is_dir():
@@ -27,7 +27,10 @@ def prepare(config: TrainConfig, command: str) -> Path:
     occupied = folder.exists() and any(folder.iterdir())
     if occupied and not config.run.resume:
         _clear(folder, config)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"run.output_dir = {folder} cannot be made: {error.strerror}; give another folder") from None
     facts = {
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgpo_client.config import load_config
-from sgpo_client.errors import ConfigError, DataError, SgpoError
+from sgpo_client.errors import ConfigError, DataError, ModelError, SgpoError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sgpo-train``. Returns 0, 2 for wrong input, 1 when the run had to stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.nproc < 1:
+        parser.error(f"--nproc {options.nproc}: give 1 or more")
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(
         level=logging.INFO if rank == 0 else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
@@ -36,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sgpo_client.assembly import run_training
 
         run_training(config, command=" ".join(["sgpo-train", *arguments]))
-    except (ConfigError, DataError) as error:
+    except (ConfigError, DataError, ModelError) as error:
         return _complain(error, rank, 2)
     except SgpoError as error:
         return _complain(error, rank, 1)

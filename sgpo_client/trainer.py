@@ -10,22 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sgpo_client import checkpoint
 from sgpo_client.advantage import scored_group_advantages
 from sgpo_client.agreement import together
 from sgpo_client.config import TrainConfig
 from sgpo_client.data import ProblemSampler
-from sgpo_client.distributed import World, all_reduce_sums
+from sgpo_client.distributed import World, all_reduce_sums, broadcast_object
 from sgpo_client.errors import RewardError
 from sgpo_client.evaluate import EvalCounts, evaluate
 from sgpo_client.fsdp import copy_weights
-from sgpo_client.metrics import MetricsWriter, StepDisplay
+from sgpo_client.metrics import MetricsWriter, StepDisplay, read_json_lines
 from sgpo_client.reward_client import RewardClient
 from sgpo_client.rollout.hf import HFSampler, SamplingParams
 from sgpo_client.rollout.prompt import PromptBuilder
@@ -36,6 +36,8 @@ from sgpo_client.types import Example, Problem, Rollout, ScoredGroup
 from sgpo_client.update import PolicyUpdater
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,18 @@ class Trainer:
         self._sync_sampler(PhaseClock())
         if self._step == 0:
             self._evaluate()
-        start, total = self._step, self._config.run.steps
-        with StepDisplay(total, initial_step=start, rank=self._parts.world.rank) as display, self._writer() as writer:
+        total = self._config.run.steps
+        with (
+            StepDisplay(total, initial_step=self._step, rank=self._parts.world.rank) as display,
+            self._writer() as writer,
+        ):
             while self._step < total:
                 metrics = self._train_step()
                 if writer is not None:
                     writer.write(metrics)
                     display.show(metrics)
                 self._save_if_due()
-        if self._step > start:
-            self._evaluate()
+        self._evaluate()
 
     def save(self) -> None:
         """Write a checkpoint of the finished steps; all ranks must call it."""
@@ -105,7 +109,7 @@ class Trainer:
             with clock.phase("sample"):
                 rollouts = self._sample()
             with clock.phase("reward"):
-                groups = self._score(rollouts)
+                groups = self._rewarded(lambda: score_groups(self._parts.client, rollouts, self._config.shaping))
             advantages = [scored_group_advantages(group, self._config.algo) for group in groups]
             with clock.phase("train"):
                 stats = self._parts.updater.update(*examples_of(groups, advantages), self._step)
@@ -138,9 +142,10 @@ class Trainer:
         rollouts = parts.sampler.sample(prompts, self._sampling, seed)
         return [(problem, rollouts[i * size : (i + 1) * size]) for i, problem in enumerate(problems)]
 
-    def _score(self, rollouts: list[tuple[Problem, list[Rollout]]]) -> list[ScoredGroup]:
+    def _rewarded(self, work: Callable[[], T]) -> T:
+        """``work``, which asks the reward server, on every rank; without an answer all save a checkpoint and stop."""
         try:
-            return together(lambda: score_groups(self._parts.client, rollouts, self._config.shaping))
+            return together(work)
         except RewardError as error:
             self.save()
             raise RewardError(
@@ -153,17 +158,23 @@ class Trainer:
             copy_weights(self._parts.updater.policy, self._parts.sampler.model)
 
     def _evaluate(self) -> None:
-        if not self._config.eval.enabled or not self._parts.eval_problems:
-            return
         parts = self._parts
+        if not self._config.eval.enabled or not parts.eval_problems or self._is_evaluated():
+            return
         params = SamplingParams(self._config.eval.max_new_tokens, temperature=0, batch_size=self._sampling.batch_size)
         share = parts.eval_problems[parts.world.rank :: parts.world.size]
-        counts = together(lambda: evaluate(parts.sampler, parts.prompts, parts.client, share, params))
+        counts = self._rewarded(lambda: evaluate(parts.sampler, parts.prompts, parts.client, share, params))
         total = EvalCounts(**{name: int(value) for name, value in all_reduce_sums(asdict(counts)).items()})
         if parts.world.is_main and total.num_problems:
             logger.info("step %d: %d of %d held-out answers right", self._step, total.num_correct, total.num_problems)
             row = {"step": self._step, "accuracy": total.num_correct / total.num_problems, **asdict(total)}
             append_rows(parts.folder / "eval.jsonl", [row])
+
+    def _is_evaluated(self) -> bool:
+        """Whether the interrupted run has done this step's evaluation: it is neither repeated nor left out."""
+        path = self._parts.folder / "eval.jsonl"
+        is_main = self._parts.world.is_main
+        return broadcast_object(is_main and any(row.get("step") == self._step for _, row in read_json_lines(path)))
 
     def _write_samples(self, groups: list[ScoredGroup], advantages: list[list[float]]) -> None:
         if self._parts.world.is_main:

@@ -48,6 +48,13 @@ def tiny_policy(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     )
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny-policy")
-    LlamaForCausalLM(config).save_pretrained(folder)
+    policy = LlamaForCausalLM(config)
+    # A random policy hardly ever breaks a line, and a response of one step leaves a judge nothing to grade: one hidden
+    # dimension is the same everywhere, and the line break's logit follows it (a few percent of the tokens, in runs).
+    with torch.no_grad():
+        embeddings = policy.get_input_embeddings().weight
+        embeddings[:, 0] = 0.1
+        embeddings[tokenizer.convert_tokens_to_ids("\u010a"), 0] += 2.0
+    policy.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

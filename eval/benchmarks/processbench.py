@@ -73,13 +73,13 @@ def _items(file: DataFile) -> Iterator[object]:
         if text.startswith("["):
             yield from json.loads(text)
             return
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file.path}: is not a JSON list: {error}") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 item = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{file.path}: line {number} is not JSON: {error}") from None
             yield item
 

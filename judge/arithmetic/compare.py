@@ -114,7 +114,20 @@ def _is_doubtful(left: Side, right: Side, words: Set[str]) -> bool:
         return True
     if any(token.spelled for token in right.tokens):  # "3/3 - 2/3 = 1/3 of 150"
         return True
-    return not (vocabulary.SHARING.isdisjoint(right.after[:1]) and vocabulary.COMPARING.isdisjoint(right.after[:3]))
+    return _compares(right)
+
+
+def _compares(result: Side) -> bool:
+    """Whether the words behind a result say that it is a part of, or a distance to, something else.
+
+    A whole number is a result all the same in "3 of them" and in "3 more", unless "than" follows.
+    """
+    number, after = result.tokens[-1], result.after
+    is_whole = result.is_literal and not number.decimals and not number.percent
+    if is_whole and after[:2] == ["of", "them"]:
+        after = after[2:]
+    comparing = vocabulary.COMPARING - {"more"} if is_whole and "than" not in after else vocabulary.COMPARING
+    return not (vocabulary.SHARING.isdisjoint(after[:1]) and comparing.isdisjoint(after[:3]))
 
 
 def _names_share(left: Side, first: Value, second: Value) -> bool:
@@ -134,6 +147,14 @@ def _changes_unit(left: Side, right: Side, first: Value, second: Value) -> bool:
         return True
     if not (left.is_sum or right.is_sum):
         return False
-    if percents or len(units | ({"dollar"} if any(currency) else set())) > 1:
+    kinds = _unit_kinds(left) | _unit_kinds(right)
+    if percents or len(kinds) > 1:
         return True
     return len(set(left.units)) > 1 or (bool(left.units) and currency[0] != currency[1])
+
+
+def _unit_kinds(side: Side) -> set[str]:
+    """The units that a side is counted in; of a result's only the first: the others tell more ("$11 per day")."""
+    kinds = ["dollar"] if any(token.currency for token in side.tokens) else []
+    kinds += [vocabulary.UNITS[word] for word in side.units if word in vocabulary.UNITS]
+    return set(kinds[:1] if side.is_literal else kinds)

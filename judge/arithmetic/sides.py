@@ -61,7 +61,7 @@ def read_sides(members: Sequence[list[Token]]) -> list[Side]:
         if index == 0:
             sides.append(_ending(_segments(member)))
         elif index == last:
-            sides.append(_beginning(_segments(_without_lead(member))))
+            sides.append(_beginning(_segments(_without_lead(member), is_result=True)))
         else:
             segments = _segments(_without_lead(member))
             side = segments[0]
@@ -70,8 +70,12 @@ def read_sides(members: Sequence[list[Token]]) -> list[Side]:
     return sides
 
 
-def _segments(member: list[Token]) -> list[Side]:
-    """Cut a member at the words that are no units; at least one segment."""
+def _segments(member: list[Token], *, is_result: bool = False) -> list[Side]:
+    """Cut a member at the words that are no units; at least one segment.
+
+    Args:
+        is_result: the member is the last of its chain, so that any words may stand behind its last operand.
+    """
     segments = [Side([])]
     position = 0
     while position < len(member):
@@ -85,7 +89,12 @@ def _segments(member: list[Token]) -> list[Side]:
         while end < len(member) and member[end].kind is Kind.WORD:
             end += 1
         words = [token.text for token in member[position:end]]
-        _place(words, side, member[end] if end < len(member) else None, segments)
+        if is_result and end == len(member) and side.tokens and words not in (["a"], ["i"]):
+            side.after = words  # "9 apples are left for the others": however it goes on, the result was read
+            side.units += words
+            side.readable = side.readable and side.tokens[-1].kind in (Kind.NUMBER, Kind.CLOSE)
+        else:
+            _place(words, side, member[end] if end < len(member) else None, segments)
         position = end
     return segments
 

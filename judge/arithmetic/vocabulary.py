@@ -91,7 +91,7 @@ CONNECTIVES: Final = _words("""
 """Never part of a unit."""
 
 COMPARING: Final = _words("""
-    more less fewer times than greater bigger remainder remaining r percent half raised choose
+    more less fewer times than greater bigger remainder r percent half raised choose
 """)
 """Shortly behind a result these may say that it is not the result ("is 5 more than")."""
 

@@ -23,7 +23,7 @@ from judge.settings import Settings
 from judge.steps import SEGMENTER_VERSION
 from judge.types import Solution, Unscored, UnscoredReason, Verdict
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Changes whenever the same solution may get another verdict."""
 
 
@@ -69,8 +69,8 @@ class RulesJudge:
                 return self._verdict(index, f"step {index}: {wrong.critique}", started)
             num_checked += len(claims)
         if num_checked and not solution.known_wrong:
-            return self._verdict(None, f"all {num_checked} equations hold", started)
-        message = f"{num_checked} equations checked, all hold" if num_checked else "no equation to check in any step"
+            return self._verdict(None, f"equations checked: {num_checked}, all hold", started)
+        message = f"equations checked: {num_checked}, all hold" if num_checked else "no equation to check in any step"
         return self._unscored(UnscoredReason.NO_EVIDENCE, message, started)
 
     async def aclose(self) -> None:

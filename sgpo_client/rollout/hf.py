@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from sgpo_client.types import Rollout
 
@@ -33,6 +33,9 @@ class HFSampler:
         self.model = model.eval()
         self._tokenizer = tokenizer
         self._eos_ids = _eos_token_ids(model, tokenizer)
+        # Many models bring a repetition penalty or top-k of their own, which `generate` would apply: responses would
+        # then come from another distribution than the one that the loss takes their probabilities from.
+        self.model.generation_config = GenerationConfig()
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def sample(self, prompts: Sequence[list[int]], params: SamplingParams, seed: int) -> list[Rollout]:

@@ -158,6 +158,18 @@ def test_a_checkpoint_can_be_written_again(world: World, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["step-000005"]
 
 
+def test_a_checkpoint_before_the_first_step_changes_nothing(world: World, tmp_path: Path) -> None:
+    """Adam counts its steps: a checkpoint that counts as one would bend the bias correction of all later ones."""
+    straight, saved, resumed = (_start(world) for _ in range(3))
+    _save(tmp_path, 0, saved, world)
+    checkpoint.load(tmp_path, 0, *resumed, fingerprint=FINGERPRINT)
+    for parts in (straight, saved, resumed):
+        _seed(world)
+        _step(world, parts)
+    for parts in (saved, resumed):
+        assert all(torch.equal(value, _weights(straight)[name]) for name, value in _weights(parts).items())
+
+
 def test_what_does_not_fit_is_refused(world: World, tmp_path: Path) -> None:
     parts = _start(world)
     _save(tmp_path, 5, parts, world)

@@ -97,6 +97,7 @@ CASES = {
     "tied": Case(True, False, False, (4, 4), (64, 64)),
     "untied, resharded": Case(False, True, False, (4, 4), (64, 64)),
     "uneven micro-batches": Case(True, True, False, (2, 9), (200, 40)),
+    "uneven micro-batches, gathered once": Case(True, False, False, (9, 2), (40, 200)),
     "old log-probabilities": Case(True, False, True, (5, 3), (64, 64)),
     "a rank without examples": Case(True, False, False, (0, 6), (64, 64)),
     "a rank without examples, untied, resharded": Case(False, True, False, (6, 0), (40, 40)),

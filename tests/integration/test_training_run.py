@@ -104,7 +104,9 @@ def test_resume_takes_the_same_next_step_bit_for_bit(config: Path, tmp_path: Pat
         assert result.returncode == 0, result.stderr
     expected, actual = rows(straight / "metrics.jsonl"), rows(resumed / "metrics.jsonl")
     assert list(map(without_times, actual)) == list(map(without_times, expected))
-    assert (expected[2]["grad_norm"] or 0) > 0, "the third step must have learnt something"
+    learnt = [(row["grad_norm"] or 0) > 0 for row in expected]
+    assert any(learnt[:2]), "the checkpoint must hold an optimiser that has stepped"
+    assert learnt[2], "the third step must have learnt something"
     weights, reference = (load_file(folder / "model" / "model.safetensors") for folder in (resumed, straight))
     assert weights.keys() == reference.keys()
     assert all(torch.equal(weights[name], reference[name]) for name in weights)

@@ -96,6 +96,14 @@ WRONG = [
     ("5 hours x 60 minutes/hour = 320 minutes", None),
     ("That is 5 apples + 3 apples = 9 apples", None),
     ("for a total of 48 - 24 = 26 cards", None),
+    ("She eats 2, so 12 - 2 = 9 are left.", "12 - 2 = 9, should be 10"),
+    ("12 - 2 = 9 apples are left", "12 - 2 = 9, should be 10"),
+    ("12 - 2 = 9 remaining", "12 - 2 = 9, should be 10"),
+    ("12 - 2 = 9 apples left in the basket on the table", "12 - 2 = 9, should be 10"),
+    ("12 - 2 = 9 of them are red", "12 - 2 = 9, should be 10"),
+    ("12 - 2 = 9 more to go", "12 - 2 = 9, should be 10"),
+    ("12 - 2 = 9 dollars per day", "12 - 2 = 9, should be 10"),
+    ("$12 - $2 = $9 per day", "12 - $2 = 9, should be 10"),
 ]
 
 
@@ -155,6 +163,13 @@ LEFT_ALONE = [
     "5 is 3 more than 2 + 1",
     "10 - 3 is 5 more than 2",
     "3/3 - 2/3 = 1/2 of $150",
+    "10 + 2 = 3 more than 9",
+    "10 + 2 = 3 more apples than 9",
+    "120 / 100 = 20% more",
+    "6 / 4 = 0.5 more",
+    "3/4 - 1/4 = 3/4 of them",
+    "10 = 3 days + 4 hours per week",
+    "30 minutes + 30 minutes = 1 hour per day",
     "7*2 = 14 billion",
     "100 - 20% = 80",
     "The 2^{3} digit is 1",

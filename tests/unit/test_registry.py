@@ -39,6 +39,7 @@ def test_critic_settings_are_checked_by_the_critic() -> None:
         ({"kind": "rules", "max_character": 5}, "unknown key 'max_character'; did you mean 'max_characters'?"),
         ({"kind": "rules", "max_characters": "many"}, "'max_characters' = 'many'"),
         ({"kind": "scripted", "fail": "often"}, "'fail' = 'often'"),
+        ({"kind": "critic", "model": "m"}, "'base_url' = '': backend 'openai' needs the endpoint's address"),
     ],
 )
 def test_wrong_tables_are_refused_with_the_key(table: dict[str, object], message: str) -> None:

@@ -69,7 +69,7 @@ async def test_batch_keeps_length_and_order() -> None:
 
 
 def test_judge_id_names_rules_and_segmenter() -> None:
-    assert JUDGE.judge_id == f"rules@1+{SEGMENTER_VERSION}"
+    assert JUDGE.judge_id == f"rules@2+{SEGMENTER_VERSION}"
 
 
 @pytest.mark.parametrize("shape", ["1+1=2. ", "1=", "("])
