@@ -24,8 +24,8 @@ $(WEIGHTS)/config.json: | env
 	$(BIN)/python -m judge.models export smollm2-135m-instruct $(WEIGHTS)
 
 quickstart: env weights
-	OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node 2 --local-addr localhost --standalone \
-		-m sgpo_client.train configs/quickstart.toml --set run.output_dir=$(RUN) --set run.overwrite=true
+	$(BIN)/sgpo-train configs/quickstart.toml --nproc 2 \
+		--set run.output_dir=$(RUN) --set run.overwrite=true
 	@echo "The report: $(RUN)/report.html"
 
 test: env weights

@@ -51,7 +51,7 @@ def collect(source: RowSource, names: FieldNames, *, skip_unanswered: bool, enou
         log.warning("%s: %d repeated problems left out", source.name, num_duplicates)
     if not problems:
         left_out = f" ({num_unanswered} without an answer in '{names.answer}' left out)" if num_unanswered else ""
-        raise DataError(f"{source.name}: holds no problem{left_out}")
+        raise DataError(f"{source.name}: holds no problem{left_out}; check data.path (data.name for other sources)")
     return list(problems.values())
 
 
