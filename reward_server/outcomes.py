@@ -6,7 +6,6 @@ import asyncio
 from typing import NamedTuple
 
 from judge.answers import AnswerChecker, AnswerFailure, AnswerItem
-
 from judge.types import UnscoredReason
 from reward_server.schemas import GroupIn, ResponseIn
 

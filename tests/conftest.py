@@ -54,7 +54,7 @@ def tiny_policy(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with torch.no_grad():
         embeddings = policy.get_input_embeddings().weight
         embeddings[:, 0] = 0.1
-        embeddings[tokenizer.convert_tokens_to_ids("\u010a"), 0] += 2.0
+        embeddings[tokenizer.convert_tokens_to_ids("\u010a"), 0] += 2.3
     policy.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
