@@ -195,8 +195,26 @@ class TrainConfig(Table):
 
     def fingerprint(self) -> str:
         """Hash of everything that a resumed run must share with the interrupted one (not its length or folder)."""
-        free = {"run": {"output_dir", "steps", "resume", "overwrite", "save_every", "keep_checkpoints", "export"}}
-        facts = self.model_dump(mode="json", exclude={**free, "reward": {"url", "server_config", "deadline_s"}})
+        run = {
+            "output_dir",
+            "steps",
+            "resume",
+            "overwrite",
+            "save_every",
+            "keep_checkpoints",
+            "samples_per_step",
+            "export",
+        }
+        reward = {
+            "url",
+            "server_config",
+            "start_timeout_s",
+            "api_key_env",
+            "timeout_s",
+            "deadline_s",
+            "max_concurrency",
+        }
+        facts = self.model_dump(mode="json", exclude={"run": run, "reward": reward})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +20,8 @@ from sgpo_client.logprobs import response_logprobs
 from sgpo_client.loss import policy_loss
 from sgpo_client.microbatch import MicroBatch, make_micro_batches, pad_to, partition
 from sgpo_client.types import Example
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,10 @@ class PolicyUpdater:
             begin_micro_batch(self.policy, self._sharding, is_last=index == len(micro_batches) - 1)
             self._forward_backward(micro_batch.to(self._world.device), num_tokens, sums)
         grad_norm = clip_grad_norm(self.policy, self._config.optim.grad_clip)
-        self.optimizer.step()
+        if math.isfinite(grad_norm):  # the norm is that of all ranks: they step, or do not, together
+            self.optimizer.step()
+        else:
+            logger.warning("the gradient is not finite (norm %s): this update is skipped", grad_norm)
         self.optimizer.zero_grad()
         return all_reduce_sums({name: float(value) for name, value in sums.items()}), grad_norm
 

@@ -101,5 +101,7 @@ def test_fingerprint_ignores_only_what_may_change_between_sessions() -> None:
     base = parse_config(MINIMAL, "x").fingerprint()
     longer = parse_config({**MINIMAL, "run": {"steps": 99, "output_dir": "elsewhere", "resume": True}}, "x")
     assert longer.fingerprint() == base
+    patient = parse_config({**MINIMAL, "reward": {"timeout_s": 900, "url": "http://127.0.0.1:9"}}, "x")
+    assert patient.fingerprint() == base
     for change in ({"run": {"seed": 1}}, {"algo": {"name": "grpo"}}, {"optim": {"lr": 1.0}}, {"model": {"name": "n"}}):
         assert parse_config({**MINIMAL, **change}, "x").fingerprint() != base
