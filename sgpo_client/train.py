@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from sgpo_client.config import load_config
 from sgpo_client.errors import ConfigError, DataError, ModelError, SgpoError
@@ -66,5 +67,17 @@ def _complain(error: SgpoError, rank: int, code: int) -> int:
     return code
 
 
+def _exit_now(code: int) -> NoReturn:
+    """End the process without tearing the interpreter down.
+
+    Everything is put away by now. In a teardown right after distributed work a background thread of torch is sometimes
+    unwound through C++ and aborts the process (exit code 134): a launcher would report a crash that never was.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit_now(main())
