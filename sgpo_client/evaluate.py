@@ -32,7 +32,7 @@ def evaluate(
     """Answer every problem once and let the reward server check the final answers (nothing is judged)."""
     rollouts = sampler.sample([prompts.token_ids(problem) for problem in problems], params, seed=0)
     groups = [(problem, [rollout]) for problem, rollout in zip(problems, rollouts, strict=True)]
-    scored = score_groups(client, groups, ShapingParams(apply_to="none"))
+    scored = score_groups(client, groups, ShapingParams(apply_to="none"), deadline_s=0)  # no judge to wait for
     accs = [group.scores[0].acc for group in scored]
     known = [acc for acc in accs if acc is not None]
     return EvalCounts(num_correct=sum(known), num_problems=len(known), num_unscored=len(accs) - len(known))

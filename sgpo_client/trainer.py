@@ -109,7 +109,7 @@ class Trainer:
             with clock.phase("sample"):
                 rollouts = self._sample()
             with clock.phase("reward"):
-                groups = self._rewarded(lambda: score_groups(self._parts.client, rollouts, self._config.shaping))
+                groups = self._rewarded(lambda: self._score(rollouts))
             advantages = [scored_group_advantages(group, self._config.algo) for group in groups]
             with clock.phase("train"):
                 stats = self._parts.updater.update(*examples_of(groups, advantages), self._step)
@@ -141,6 +141,9 @@ class Trainer:
         seed = derive_seed(config.run.seed, self._step, parts.world.rank)
         rollouts = parts.sampler.sample(prompts, self._sampling, seed)
         return [(problem, rollouts[i * size : (i + 1) * size]) for i, problem in enumerate(problems)]
+
+    def _score(self, rollouts: list[tuple[Problem, list[Rollout]]]) -> list[ScoredGroup]:
+        return score_groups(self._parts.client, rollouts, self._config.shaping, self._config.reward.deadline_s)
 
     def _rewarded(self, work: Callable[[], T]) -> T:
         """``work``, which asks the reward server, on every rank; without an answer all save a checkpoint and stop."""

@@ -65,6 +65,39 @@ def test_no_server_at_the_url(tmp_path: Path, tiny_policy: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) -> None:
+    """Unscored for want of a judge is not training: the run stops with a checkpoint."""
+    url_file, server_config = tmp_path / "url", tmp_path / "server.toml"
+    server_config.write_text('[judge]\nkind = "scripted"\nfail = "unscored"\n')
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "reward_server", "--config", str(server_config)),
+            *("--port", "0", "--url-file", str(url_file)),
+        ],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not url_file.exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        settings = [
+            f"model.name={tiny_policy}",
+            f"run.output_dir={tmp_path / 'run'}",
+            f"reward.url={url_file.read_text().strip()}",
+            "reward.deadline_s=3",
+        ]
+        result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+    finally:
+        server.kill()
+        server.wait()
+    assert result.returncode == 1, result.stderr
+    assert "its judge does not" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "run" / "checkpoints" / "step-000000").is_dir()
+
+
+@pytest.mark.slow
 def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
     """The run waits, retries, then stops with the checkpoint of the last finished step."""
     folder = tmp_path / "run"

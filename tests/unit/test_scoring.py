@@ -8,6 +8,7 @@ import pytest
 
 from sgpo_client.advantage import scored_group_advantages
 from sgpo_client.config import AlgoTable
+from sgpo_client.errors import RewardUnavailable
 from sgpo_client.loss import policy_loss
 from sgpo_client.microbatch import make_micro_batches
 from sgpo_client.scoring import score_groups
@@ -46,7 +47,7 @@ class OneReplyClient:
 
 def scored_group(scores: list[ResponseScore]) -> ScoredGroup:
     rollouts = [rollout(index) for index in range(len(scores))]
-    [group] = score_groups(OneReplyClient(scores), [(PROBLEM, rollouts)], ShapingParams())
+    [group] = score_groups(OneReplyClient(scores), [(PROBLEM, rollouts)], ShapingParams(), deadline_s=0)
     return group
 
 
@@ -83,7 +84,7 @@ def test_an_unscored_response_is_not_trained_on() -> None:
 def test_what_the_server_is_asked() -> None:
     client = OneReplyClient([judged(0, 0.4, 0.75)])
     problem = Problem(id="gsm-1", text="1 + 1?", answer="2", solution="1 + 1 = 2")
-    score_groups(client, [(problem, [rollout(0)])], ShapingParams())
+    score_groups(client, [(problem, [rollout(0)])], ShapingParams(), deadline_s=0)
     [group] = client.asked
     assert (group.problem, group.reference_answer, group.reference_solution) == ("1 + 1?", "2", "1 + 1 = 2")
     assert [(response.id, response.text, response.outcome) for response in group.responses] == [("0", "text 0", None)]
@@ -110,3 +111,43 @@ def test_step_metrics_by_hand() -> None:
 def test_a_rank_without_groups_has_the_same_sums() -> None:
     assert group_sums([]).keys() == group_sums([scored_group([judged(0, 0.4, 0.75)])]).keys()
     assert step_metrics(group_sums([]))["accuracy"] is None
+
+
+def down(index: int, code: str = "judge_unavailable") -> ResponseScore:
+    return ResponseScore(id=str(index), reward=None, status="unscored", acc=0, error=ItemError(code, "refused"))
+
+
+class RepliesClient:
+    """Gives one reply after the other, the last one for ever."""
+
+    def __init__(self, *replies: list[ResponseScore]) -> None:
+        self.replies = list(replies)
+        self.calls = 0
+
+    def score(self, groups, shaping, include_steps=False):
+        scores = self.replies[min(self.calls, len(self.replies) - 1)]
+        self.calls += 1
+        return [GroupScores(groups[0].group_id, True, tuple(scores))]
+
+
+def ask(client: RepliesClient, deadline_s: float) -> list[ResponseScore]:
+    groups = [(PROBLEM, [rollout(0), rollout(1)])]
+    return score_groups(client, groups, ShapingParams(), deadline_s, pause_s=0.01)[0].scores
+
+
+def test_a_judge_that_is_down_is_asked_again() -> None:
+    client = RepliesClient([down(0), down(1)], [down(0, "judge_timeout"), down(1)], [judged(0, 0.4, 0.75), unscored(1)])
+    assert [score.reward for score in ask(client, 5)] == [0.4, None]
+    assert client.calls == 3
+
+
+def test_a_judge_that_stays_down_stops_the_step() -> None:
+    with pytest.raises(RewardUnavailable, match=r"refused \(judge_unavailable\).*reward\.deadline_s"):
+        ask(RepliesClient([down(0), down(1)]), 0.05)
+
+
+@pytest.mark.parametrize("scores", [[judged(0, 0.4, 0.75), down(1)], [unscored(0), unscored(1)]])
+def test_a_judge_that_works_is_asked_once(scores: list[ResponseScore]) -> None:
+    client = RepliesClient(scores)
+    ask(client, 5)
+    assert client.calls == 1
