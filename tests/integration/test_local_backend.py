@@ -34,7 +34,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         assert export(MODEL, target)
     except ModelError as error:
-        pytest.skip(str(error))
+        pytest.fail(f"{error}: run `make weights`")
     assert not export(MODEL, target)
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     return target
