@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,33 +66,35 @@ def test_no_server_at_the_url(tmp_path: Path, tiny_policy: Path) -> None:
     assert url in result.stderr
 
 
-@pytest.mark.slow
-def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) -> None:
-    """Unscored for want of a judge is not training: the run stops with a checkpoint."""
-    url_file, server_config = tmp_path / "url", tmp_path / "server.toml"
-    server_config.write_text('[judge]\nkind = "scripted"\nfail = "unscored"\n')
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "reward_server", "--config", str(server_config)),
-            *("--port", "0", "--url-file", str(url_file)),
-        ],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
+@contextmanager
+def reward_server(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A reward server that is not the trainer's own: its URL and its process."""
+    url_file = folder / "url"
+    command = [sys.executable, "-m", "reward_server", *arguments, "--port", "0", "--url-file", str(url_file)]
+    server = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         while not url_file.exists():
             assert server.poll() is None
             time.sleep(0.05)
-        settings = [
-            f"model.name={tiny_policy}",
-            f"run.output_dir={tmp_path / 'run'}",
-            f"reward.url={url_file.read_text().strip()}",
-            "reward.deadline_s=3",
-        ]
-        result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+        yield url_file.read_text().strip(), server
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.mark.slow
+def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) -> None:
+    """Unscored for want of a judge is not training: the run stops with a checkpoint."""
+    server_config = tmp_path / "server.toml"
+    server_config.write_text('[judge]\nkind = "scripted"\nfail = "unscored"\n')
+    with reward_server(tmp_path, "--config", str(server_config)) as (url, _):
+        settings = [
+            f"model.name={tiny_policy}",
+            f"run.output_dir={tmp_path / 'run'}",
+            f"reward.url={url}",
+            "reward.deadline_s=3",
+        ]
+        result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
     assert result.returncode == 1, result.stderr
     assert "its judge does not" in result.stderr
     assert "Traceback" not in result.stderr
@@ -101,20 +105,11 @@ def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) 
 def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
     """The run waits, retries, then stops with the checkpoint of the last finished step."""
     folder = tmp_path / "run"
-    url_file = tmp_path / "url"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "reward_server", "--judge", "scripted", "--port", "0", "--url-file", str(url_file)],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not url_file.exists():
-            assert server.poll() is None
-            time.sleep(0.05)
+    with reward_server(tmp_path, "--judge", "scripted") as (url, server):
         settings = [
             f"model.name={tiny_policy}",
             f"run.output_dir={folder}",
-            f"reward.url={url_file.read_text().strip()}",
+            f"reward.url={url}",
             "reward.deadline_s=4",
             "run.steps=100000",
             "rollout.max_new_tokens=8",
@@ -134,9 +129,6 @@ def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
             time.sleep(0.1)
         server.send_signal(signal.SIGKILL)
         _, stderr = trainer.communicate(timeout=120)
-    finally:
-        server.kill()
-        server.wait()
     assert trainer.returncode == 1, stderr
     assert "Traceback" not in stderr
     assert "run.resume=true" in stderr
