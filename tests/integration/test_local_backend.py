@@ -83,7 +83,7 @@ async def test_loop_stays_free_and_time_out_is_typed(checkpoint: Path) -> None:
         pauses.append(time.monotonic() - start)
     [reply] = task.result()
     assert isinstance(reply.error, BackendTimeout)
-    assert len(pauses) > 20
+    assert len(pauses) > 5
     await backend.aclose()
     await backend.aclose()
 

@@ -293,11 +293,11 @@ def test_ready_means_that_the_judge_judges(judge: dict[str, Any], status: int) -
 
 
 def test_the_finding_of_readyz_is_kept_for_a_while() -> None:
-    with running({"judge": {"kind": "scripted", "delay_s": 0.3}}) as server:
+    with running({"judge": {"kind": "scripted", "delay_s": 2}}) as server:
         server.call("GET", "/readyz")
         started = time.perf_counter()
         assert server.call("GET", "/readyz").status == 200
-        assert time.perf_counter() - started < 0.25
+        assert time.perf_counter() - started < 1.9
 
 
 def test_a_judge_that_fails_is_no_failure_of_the_request() -> None:

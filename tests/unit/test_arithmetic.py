@@ -254,15 +254,12 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("shape", HOSTILE)
-def test_hostile_text_of_100_000_characters_is_read_in_a_second(shape: str) -> None:
-    text = (shape * 100_000)[:100_000]
-    seconds = []
-    while not seconds or (seconds[-1] >= 1.0 and len(seconds) < 3):  # a busy machine gets another try
-        started = time.process_time()
-        claims = check_text(text)
-        seconds.append(time.process_time() - started)
-        assert len(claims) <= 2 * MAX_CLAIMS
-    assert seconds[-1] < 1.0
+def test_hostile_text_of_100_000_characters_is_read_in_linear_time(shape: str) -> None:
+    started = time.process_time()
+    claims = check_text((shape * 100_000)[:100_000])
+    assert len(claims) <= 2 * MAX_CLAIMS
+    # Below 1 s on an idle machine; anything that backtracks takes minutes, on any machine.
+    assert time.process_time() - started < 20
 
 
 def test_reading_time_grows_with_the_text_and_no_faster() -> None:

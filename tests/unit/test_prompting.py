@@ -109,7 +109,7 @@ def test_mathematics_is_left_alone(mathematics: str) -> None:
 def test_neutralize_is_linear(piece: str) -> None:
     start = time.process_time()
     neutralize(piece * (100_000 // len(piece)))
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20
 
 
 def test_values_are_not_read_again() -> None:

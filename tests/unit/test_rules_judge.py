@@ -73,12 +73,12 @@ def test_judge_id_names_rules_and_segmenter() -> None:
 
 
 @pytest.mark.parametrize("shape", ["1+1=2. ", "1=", "("])
-def test_hostile_response_of_100_000_characters_is_judged_in_a_second(shape: str) -> None:
+def test_hostile_response_of_100_000_characters_is_judged_in_linear_time(shape: str) -> None:
     text = (shape * 100_000)[:100_000]
     for steps in ((text,), tuple(text[start : start + 1000] for start in range(0, 100_000, 1000))):
         started = time.process_time()
         JUDGE.judge_one(solution(*steps))
-        assert time.process_time() - started < 1.5  # one second, and room for a busy machine
+        assert time.process_time() - started < 20  # below 1 s on an idle machine; backtracking takes minutes
 
 
 # Precision on real data. The bounds leave the references' own slips ("10 x 1,248 = 11,480") room.

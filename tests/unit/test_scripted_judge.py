@@ -60,8 +60,8 @@ async def test_failures_on_request() -> None:
 
 async def test_delay_is_waited_once_a_batch() -> None:
     started = time.perf_counter()
-    await ScriptedJudge(ScriptedSettings(delay_s=0.05)).judge([Solution("p", STEPS)] * 20)
-    assert 0.05 <= time.perf_counter() - started < 0.9
+    await ScriptedJudge(ScriptedSettings(delay_s=0.2)).judge([Solution("p", STEPS)] * 100)
+    assert 0.2 <= time.perf_counter() - started < 10
 
 
 def test_judge_id_follows_what_is_said_and_not_how_fast() -> None:

@@ -173,7 +173,7 @@ def test_hostile_text_takes_linear_time(text):
     started = time.process_time()
     segment(text)
     # Below 1 s on an idle machine; anything quadratic takes minutes.
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize("wrong", [{"min_chars": 0}, {"min_chars": 301}, {"split_chars": 800}, {"max": 3}])
