@@ -44,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--benchmark", required=True, metavar="NAME", help="see `sgpo-eval list`")
     run.add_argument("--path", required=True, type=Path, help="data file in the benchmark's schema, plain or gzipped")
     run.add_argument(
-        "--judge", required=True, metavar="JUDGE", help="rules, critic, scripted, or a TOML file with a [judge] table"
+        "--judge",
+        required=True,
+        metavar="JUDGE",
+        help="default, rules, critic ..., a trained judge's folder, or a TOML file with [judge]",
     )
     run.add_argument(
         "--judge-option",

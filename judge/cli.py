@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from judge.commands import run, show
+from judge.commands import data, label, run, show, train
 from judge.commands.exit_status import BAD_INPUT, FAILED, INTERRUPTED, complain
 
 
@@ -23,7 +23,7 @@ class Verb(Protocol):
         """Do it; gives the exit status."""
 
 
-VERBS: Final[Mapping[str, Verb]] = {"run": run, "show": show}
+VERBS: Final[Mapping[str, Verb]] = {"run": run, "show": show, "data": data, "label": label, "train": train}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

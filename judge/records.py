@@ -32,6 +32,7 @@ class RecordLine(BaseModel):
     final_answer_correct: bool | None = None
     known_wrong: bool | None = None
     source: str = ""
+    critique: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> RecordLine:
@@ -103,6 +104,7 @@ def parse_row(text: str, default_id: str, where: str) -> InputRow:
         final_answer_correct=line.final_answer_correct,
         source=line.source,
         id=default_id if line.id is None else str(line.id),
+        critique=line.critique,
     )
     return InputRow(record, line.final_answer_correct is False if line.known_wrong is None else line.known_wrong)
 

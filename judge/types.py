@@ -31,6 +31,8 @@ class Record:
     final_answer_correct: bool | None = None
     source: str = ""
     id: str = ""
+    critique: str | None = None
+    """What a person (or a judge) wrote about the first wrong step."""
 
 
 @dataclass(frozen=True, slots=True)

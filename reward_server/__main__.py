@@ -41,7 +41,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration; without it, the defaults")
     parser.add_argument("--host", help="address to listen on; anything but loopback needs an API key")
     parser.add_argument("--port", type=int, metavar="N", help="port to listen on; 0 lets the system choose")
-    parser.add_argument("--judge", metavar="KIND", help="rules, critic, scripted, or a TOML file; overrides [judge]")
+    parser.add_argument(
+        "--judge",
+        metavar="KIND",
+        help="default, rules, critic ..., a judge's folder, or a TOML file; overrides [judge]",
+    )
     parser.add_argument("--url-file", type=Path, metavar="FILE", help="write the base URL here once the server listens")
     parser.add_argument("--exit-with-parent", action="store_true", help="shut down when the starting process is gone")
     return parser.parse_args(argv)

@@ -49,7 +49,7 @@ def check_text(text: str) -> list[Claim]:
     tokens = resolve_words(tokenize(text))
     words = frozenset(token.text for token in tokens)
     claims: list[Claim] = []
-    for members, signs, question in _chains(tokens):
+    for members, signs, question in chains(tokens):
         if len(claims) >= MAX_CLAIMS:
             break
         sides = read_sides(members)
@@ -79,7 +79,7 @@ def show(value: int | Fraction) -> str:
     return short if Fraction(short) == value else f"{value} (about {short})"
 
 
-def _chains(tokens: list[Token]) -> Iterator[tuple[list[list[Token]], list[Token], bool]]:
+def chains(tokens: list[Token]) -> Iterator[tuple[list[list[Token]], list[Token], bool]]:
     """Chains of members between equals signs; a calculator mark is a chain of its own.
 
     Yields:

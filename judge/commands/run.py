@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The arguments of the verb."""
     parser = commands.add_parser("run", help="judge a JSONL file", description="Judge every row of a JSONL file.")
-    parser.add_argument("--judge", required=True, help="rules, critic, scripted, or a TOML file with a [judge] table")
+    parser.add_argument(
+        "--judge",
+        required=True,
+        help="default, rules, critic ..., a trained judge's folder, or a TOML file with [judge]",
+    )
     parser.add_argument(
         "--judge-option", action="append", default=[], metavar="KEY=VALUE", help="a setting of the judge; repeatable"
     )
@@ -37,6 +41,7 @@ def main(args: argparse.Namespace) -> int:
     """Judge a file."""
     logging.getLogger("stamina").setLevel(logging.ERROR)  # retries are not worth a line each
     from judge.errors import ConfigError
+    from judge.judges.base import Summarised
     from judge.records import read_rows
     from judge.registry import build_judge, judge_table
     from judge.run import open_output
@@ -53,6 +58,8 @@ def main(args: argparse.Namespace) -> int:
     judge = build_judge(judge_table(args.judge, args.judge_option), where=f"--judge {args.judge}")
     done = open_output(args.output, rows, judge.judge_id, overwrite=args.overwrite)
     summary = asyncio.run(judge_file(judge, rows, done, args))
+    if isinstance(judge, Summarised):
+        print(judge.summary())
     return report(summary, len(done), args.output)
 
 

@@ -28,3 +28,12 @@ class Judge(Protocol):
     async def aclose(self) -> None:
         """Release connections, processes and models. Safe to call twice."""
         ...
+
+
+@runtime_checkable
+class Summarised(Protocol):
+    """A judge that can say what it has done, such as the share that a cascade escalated."""
+
+    def summary(self) -> str:
+        """One line for people."""
+        ...

@@ -1,0 +1,1 @@
+"""Labelled data: one loader per source, all to `judge.types.Record`."""

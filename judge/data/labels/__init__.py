@@ -1,0 +1,1 @@
+"""Step labels without people: error injection, Monte-Carlo rollouts, consensus."""
