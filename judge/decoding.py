@@ -91,6 +91,25 @@ def decode_cold(
     return Decoded(best, expected, probs[best])
 
 
+def decode_first_above(
+    step_error_probs: Sequence[float], threshold: float = 0.5, lengths: Sequence[int] | None = None
+) -> Decoded:
+    """As `decode_cold`, but the error is the first step whose own hazard is above the threshold, as published PRMs do.
+
+    Args:
+        step_error_probs: [num_steps] hazards, each in [0, 1].
+        threshold: in [0, 1]; calibrate it on labels.
+        lengths: [num_steps] length of each step for the expected rts; None counts steps.
+
+    Raises:
+        ValueError: as `first_error_distribution`; or lengths that do not fit.
+    """
+    probs, no_error = first_error_distribution(step_error_probs)
+    expected = _expected_rts(probs, no_error, lengths)
+    first = next((step for step, hazard in enumerate(step_error_probs) if hazard > threshold), None)
+    return Decoded(first, expected, no_error if first is None else probs[first])
+
+
 def _expected_rts(probs: Sequence[float], no_error: float, lengths: Sequence[int] | None) -> float:
     """Mean of the rts over the first-error distribution; without an error the whole response counts."""
     lengths = [1] * len(probs) if lengths is None else lengths

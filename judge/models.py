@@ -116,7 +116,7 @@ def load_model(files: ModelFiles, dtype: str) -> tuple[Any, Any]:
     """Load ``(model, tokenizer)`` of a causal language model on the CPU, in evaluation mode.
 
     Args:
-        dtype: ``float32``, ``bfloat16`` or another name of torch's.
+        dtype: ``float32``, ``bfloat16`` or another name of torch's; ``auto`` for what the checkpoint holds.
 
     Raises:
         ModelError: when torch or transformers are missing, or the files cannot be read.
@@ -129,7 +129,9 @@ def load_model(files: ModelFiles, dtype: str) -> tuple[Any, Any]:
     gguf = {"gguf_file": files.packaged.file} if files.packaged else {}
     try:
         tokenizer = load_tokenizer(files)
-        model = AutoModelForCausalLM.from_pretrained(files.folder, dtype=getattr(torch, dtype), **gguf)
+        model = AutoModelForCausalLM.from_pretrained(
+            files.folder, dtype="auto" if dtype == "auto" else getattr(torch, dtype), **gguf
+        )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"model in {files.folder} cannot be loaded: {error}") from None
     return (unquantized(model) if files.packaged else model).eval(), tokenizer

@@ -1,0 +1,1 @@
+"""Making judges from labelled data."""

@@ -1,0 +1,83 @@
+"""The last step of training a judge that gives hazards: fit its decoding, measure it, and write its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from judge.calibration import Decoding
+from judge.data.training_set import TrainingSet
+from judge.judge_folder import BaseModelRef, Manifest, write_folder
+from judge.settings import Settings
+from judge.train.calibrate import Method, fit_decoding
+from judge.train.card import CardFacts, draw_pictures, write_card
+from judge.train.measures import first_error_measures
+from judge.types import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Records that were not trained on, and the raw hazards of their steps up to the first error."""
+
+    records: Sequence[Record]
+    scores: Sequence[Sequence[float]]
+
+    @property
+    def labels(self) -> list[int]:
+        """Their first errors."""
+        return [record.label for record in self.records if record.label is not None]
+
+    def measures(self, decoding: Decoding) -> dict[str, Any]:
+        """How well the decoded scores find the first errors."""
+        num_steps = [len(record.steps) for record in self.records]
+        return first_error_measures(self.scores, self.labels, num_steps, decoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A judge that only lacks its decoding."""
+
+    kind: str
+    settings: Settings
+    base: BaseModelRef | None
+    head: Mapping[str, Any]
+    """For the manifest: what the arrays are."""
+    arrays: Mapping[str, Any]
+    validation: Scored
+    calibration: Scored
+    facts: CardFacts
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finish(trained: Trained, data: TrainingSet, method: Method, output: Path) -> dict[str, Any]:
+    """Write the judge's folder.
+
+    Returns:
+        What was measured, and what became of the data.
+
+    Raises:
+        DataError: a calibration split that cannot be fitted on.
+    """
+    calibration = trained.calibration
+    decoding, calibrated = fit_decoding(calibration.scores, calibration.labels, method)
+    manifest = Manifest(
+        kind=trained.kind,
+        base=trained.base,
+        decoding=decoding,
+        data_digest=data.digest,
+        head=dict(trained.head),
+        training=trained.settings.model_dump(mode="json"),
+        metrics={
+            **trained.metrics,
+            "validation": trained.validation.measures(decoding),
+            "calibration": calibrated,
+        },
+    )
+
+    def pictures(folder: Path) -> None:
+        draw_pictures(folder, trained.validation.scores, trained.validation.labels, decoding, trained.facts)
+
+    write_folder(output, manifest, trained.arrays, write_card(manifest, trained.facts), pictures)
+    return {**manifest.metrics, "data": data.report}

@@ -1,0 +1,180 @@
+"""Train a probe's head on stored states."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from judge.errors import DataError
+from judge.probe_head import HeadShape, ProbeHead
+from judge.settings import Settings
+from judge.train.states import Prefix, Shard, Store, num_labelled, prefix, target
+
+
+class HeadTraining(Settings):
+    """How a head is trained."""
+
+    epochs: int = Field(default=12, ge=1, le=1000)
+    """At most; the epoch with the lowest validation loss is kept."""
+    patience: int = Field(default=3, ge=1)
+    """Epochs without a lower validation loss after which training stops."""
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    weight_decay: float = Field(default=0.05, ge=0)
+    batch_steps: int = Field(default=256, ge=1)
+    """Steps in one update."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained head."""
+
+    head: ProbeHead
+    validation_loss: float
+    """Mean binary cross-entropy of the steps, in nats."""
+    history: list[dict[str, Any]]
+    """One row per epoch: step (updates so far), loss, validation_loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    states: Tensor
+    lengths: list[int]
+    targets: Tensor
+
+
+def fit_head(
+    train: Sequence[Store], validation: Sequence[Store], shape: HeadShape, hidden_size: int, settings: HeadTraining
+) -> Fitted:
+    """Binary cross-entropy on every labelled step, AdamW with a cosine schedule, early stopping.
+
+    Args:
+        train: all with ``shape.layer`` among their layers; validation likewise.
+
+    Raises:
+        DataError: when the training steps are all right or all wrong.
+    """
+    rng = random.Random(settings.seed)  # noqa: S311
+    torch.manual_seed(settings.seed)
+    mean, std, num_steps, rate = _statistics(train, shape.layer)
+    head = ProbeHead(shape, hidden_size)
+    head.standardise(mean, std)
+    _start_at(head, rate)
+    optimizer = torch.optim.AdamW(head.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    updates = settings.epochs * math.ceil(num_steps / settings.batch_steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    best, best_loss, history, done = copy.deepcopy(head.state_dict()), math.inf, [], 0
+    for epoch in range(settings.epochs):
+        head.train()
+        total = count = 0.0
+        for batch in _batches(train, shape.layer, settings.batch_steps, rng):
+            loss = _loss(head, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if done < updates:
+                schedule.step()
+            done += 1
+            total += loss.item() * len(batch.lengths)
+            count += len(batch.lengths)
+        validation_loss = evaluate(head, validation)
+        history.append({"epoch": epoch + 1, "step": done, "loss": total / count, "validation_loss": validation_loss})
+        if validation_loss < best_loss:
+            best, best_loss = copy.deepcopy(head.state_dict()), validation_loss
+        elif epoch - min(range(len(history)), key=lambda i: history[i]["validation_loss"]) >= settings.patience:
+            break
+    head.load_state_dict(best)
+    return Fitted(head.eval(), best_loss, history)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch comes without types here
+def evaluate(head: ProbeHead, stores: Sequence[Store]) -> float:
+    """Mean binary cross-entropy of the labelled steps."""
+    head.eval()
+    total = count = 0.0
+    for batch in _batches(stores, head.shape.layer, 4096, None):
+        total += float(_loss(head, batch)) * len(batch.lengths)
+        count += len(batch.lengths)
+    if not count:
+        raise DataError("the validation split holds no labelled steps; raise validation_share, or add data")
+    return total / count
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def score_records(head: ProbeHead, store: Store) -> list[tuple[float, ...]]:
+    """Raw hazards of every record's steps up to its first error, in the order of the store's records.
+
+    Records that the store leaves out (`Store.only`) are left out here.
+    """
+    head.eval()
+    scores: dict[Prefix, float] = {}
+    layer = store.layers.index(head.shape.layer)
+    for shard in store.shards():
+        probs = head(shard.states[layer], shard.lengths).sigmoid().tolist()
+        for record, step, prob in zip(shard.records, shard.steps, probs, strict=True):
+            scores[prefix(store.records[record], step)] = prob
+    records = (r for index, r in enumerate(store.records) if store.chosen is None or index in store.chosen)
+    return [tuple(scores[prefix(r, step)] for step in range(num_labelled(r))) for r in records]
+
+
+def _loss(head: ProbeHead, batch: _Batch) -> Tensor:
+    logits = head(batch.states, batch.lengths)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
+
+
+def _batches(stores: Sequence[Store], layer: int, size: int, rng: random.Random | None) -> Iterator[_Batch]:
+    """Shards in random order, their steps in random order; in order without ``rng``."""
+    numbers = [(store, number) for store in stores for number in range(store.num_shards)]
+    if rng is not None:
+        rng.shuffle(numbers)
+    for store, number in numbers:
+        shard = store.shard(number)
+        yield from _shard_batches(store, shard, store.layers.index(layer), size, rng)
+
+
+def _shard_batches(store: Store, shard: Shard, layer: int, size: int, rng: random.Random | None) -> Iterator[_Batch]:
+    targets = [target(store.records[r], s) for r, s in zip(shard.records, shard.steps, strict=True)]
+    order = [index for index, value in enumerate(targets) if value is not None]
+    if rng is not None:
+        rng.shuffle(order)
+    parts = shard.states[layer].split(list(shard.lengths))
+    for begin in range(0, len(order), size):
+        chosen = order[begin : begin + size]
+        yield _Batch(
+            torch.cat([parts[index] for index in chosen]),
+            [shard.lengths[index] for index in chosen],
+            torch.tensor([float(targets[index] or 0) for index in chosen]),
+        )
+
+
+def _statistics(stores: Sequence[Store], layer: int) -> tuple[Tensor, Tensor, int, float]:
+    """Mean and standard deviation of the states, the number of labelled steps, and the share of wrong ones."""
+    count = steps = wrong = 0
+    total = square = torch.zeros((), dtype=torch.float64)
+    for store in stores:
+        for shard in store.shards():
+            states = shard.states[store.layers.index(layer)].double()
+            count += states.shape[0]
+            total = total + states.sum(0)
+            square = square + states.square().sum(0)
+            targets = [target(store.records[r], s) for r, s in zip(shard.records, shard.steps, strict=True)]
+            steps += sum(value is not None for value in targets)
+            wrong += sum(value == 1 for value in targets)
+    if not 0 < wrong < steps:
+        raise DataError(f"{wrong} of {steps} training steps are wrong; a judge needs wrong steps and right ones")
+    mean = total / count
+    return mean.float(), (square / count - mean.square()).clamp_min(0).sqrt().float(), steps, wrong / steps
+
+
+def _start_at(head: ProbeHead, rate: float) -> None:
+    """Begin with the share of wrong steps as every score, so that the first updates do not go into that."""
+    last = head.score[-1] if isinstance(head.score, torch.nn.Sequential) else head.score
+    torch.nn.init.constant_(last.bias, math.log(rate / (1 - rate)))
