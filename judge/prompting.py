@@ -1,4 +1,4 @@
-"""The critic's prompt: templates from files, and untrusted text that stays data.
+"""The prompts of critic and scan: templates from files, and untrusted text that stays data.
 
 Problem, reference and solution are written by others, and a policy in training is paid for misleading its judge. So
 
@@ -16,14 +16,15 @@ import functools
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Final
 
 from judge.backends.base import Message
 from judge.types import Solution
 
-PROMPTS: Final = ("critic_cold", "critic_known_wrong", "critic_reference_answer", "critic_reference_solution")
+CRITIC_PROMPTS: Final = ("critic_cold", "critic_known_wrong", "reference_answer", "reference_solution")
+SCAN_PROMPTS: Final = ("scan", "scan_known_wrong", "reference_answer", "reference_solution")
 
 PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
@@ -47,9 +48,9 @@ def load_prompt(name: str) -> str:
 
 
 @functools.cache
-def prompts_digest() -> str:
-    """First 8 hex digits of the SHA-256 over all the critic's prompt files: changes when any word changes."""
-    content = "\0".join(f"{name}\0{load_prompt(name)}" for name in PROMPTS)
+def prompts_digest(names: tuple[str, ...]) -> str:
+    """First 8 hex digits of the SHA-256 over prompt files: changes when any word changes."""
+    content = "\0".join(f"{name}\0{load_prompt(name)}" for name in names)
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
@@ -98,19 +99,35 @@ def critic_chat(solution: Solution) -> list[Message]:
 
     A solution that is known to be wrong gets the prompt that says so and does not offer -1.
     """
+    values = fenced(solution, solution.steps) | {"last_index": str(len(solution.steps) - 1)}
+    template = load_prompt("critic_known_wrong" if solution.known_wrong else "critic_cold")
+    return [{"role": "user", "content": substitute(template, values)}]
+
+
+def scan_chat(solution: Solution, step: int) -> list[Message]:
+    """The request about one step (0-based), with the steps before it and none of those after it.
+
+    All requests about one solution begin with the same text up to the end of their steps, code included, so that a
+    server that caches prefixes reads every step once.
+    """
+    values = fenced(solution, solution.steps[: step + 1]) | {
+        "index": str(step),
+        "outcome": load_prompt("scan_known_wrong") if solution.known_wrong else "",
+    }
+    return [{"role": "user", "content": substitute(load_prompt("scan"), values)}]
+
+
+def fenced(solution: Solution, steps: Sequence[str]) -> dict[str, str]:
+    """What every template shows, harmless: the problem, what is known of the right solution, and ``steps``."""
     nonce = content_code(solution)
-    values = {
+    return {
         "nonce": nonce,
         "problem": neutralize(solution.problem),
         "reference": reference_text(solution, nonce),
         "paragraphs": "\n".join(
-            f"<paragraph_{index}>\n{neutralize(step)}\n</paragraph_{index}>"
-            for index, step in enumerate(solution.steps)
+            f"<paragraph_{index}>\n{neutralize(step)}\n</paragraph_{index}>" for index, step in enumerate(steps)
         ),
-        "last_index": str(len(solution.steps) - 1),
     }
-    template = load_prompt("critic_known_wrong" if solution.known_wrong else "critic_cold")
-    return [{"role": "user", "content": substitute(template, values)}]
 
 
 def reference_text(solution: Solution, nonce: str) -> str:
@@ -121,5 +138,5 @@ def reference_text(solution: Solution, nonce: str) -> str:
         ("reference_answer", solution.reference_answer),
     ):
         if value is not None:
-            parts.append(substitute(load_prompt(f"critic_{name}"), {"nonce": nonce, name: neutralize(value)}))
+            parts.append(substitute(load_prompt(name), {"nonce": nonce, name: neutralize(value)}))
     return "".join(parts)

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from judge.prompting import PROMPTS, content_code, critic_chat, load_prompt, neutralize, prompts_digest, substitute
+from judge.prompting import (
+    CRITIC_PROMPTS,
+    SCAN_PROMPTS,
+    content_code,
+    critic_chat,
+    load_prompt,
+    neutralize,
+    prompts_digest,
+    substitute,
+)
 from judge.types import Solution
 
 ATTACKS = [
@@ -146,5 +155,5 @@ def test_every_placeholder_is_filled() -> None:
 
 
 def test_digest_covers_every_prompt_file() -> None:
-    assert re.fullmatch(r"[0-9a-f]{8}", prompts_digest())
-    assert all(load_prompt(name).endswith("\n") for name in PROMPTS)
+    assert re.fullmatch(r"[0-9a-f]{8}", prompts_digest(CRITIC_PROMPTS))
+    assert all(load_prompt(name).endswith("\n") for name in (*CRITIC_PROMPTS, *SCAN_PROMPTS))
