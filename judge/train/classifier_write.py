@@ -1,0 +1,131 @@
+"""From a trained classifier to its judge folder: decoding fitted, card written, pictures drawn."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from judge.backbone import fingerprint
+from judge.data.training_set import TrainingSet
+from judge.judge_folder import BaseModelRef, Manifest, write_folder
+from judge.schemes.own import ADAPTER, KIND, MODEL, ClassifierHead, adapter_digest
+from judge.train.calibrate import fit_decoding
+from judge.train.card import CardFacts, draw_pictures, write_card
+from judge.train.classifier_checkpoints import room_needed
+from judge.train.classifier_run import Prepared
+from judge.train.classifier_settings import ClassifierTrainSettings
+from judge.train.classifier_trainer import measure
+
+HISTORY: Final = "history.json"
+
+
+def write(
+    settings: ClassifierTrainSettings,
+    prepared: Prepared,
+    data: TrainingSet,
+    history: Sequence[dict[str, Any]],
+    output: Path,
+    command: str,
+) -> dict[str, Any]:
+    """Measure, calibrate and write the judge.
+
+    Returns:
+        All that was measured.
+
+    Raises:
+        OSError: no room for the judge; the checkpoints are left.
+    """
+    calibration = prepared.data.calibration
+    scores = prepared.model.hazards(prepared.encoder, calibration.encoded, settings.batch_tokens)
+    decoding, fitted = fit_decoding(scores, calibration.labels)
+    metrics = {**measured(settings, prepared), "calibration": fitted}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        room_needed(output, "make room and run the same command: nothing is trained again"),
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch,
+    ):
+        weights = Path(scratch)
+        manifest = Manifest(
+            kind=KIND,
+            base=base_reference(settings, prepared),
+            decoding=decoding,
+            data_digest=data.digest,
+            head=write_weights(weights, prepared).model_dump(),
+            training=settings.model_dump(mode="json"),
+            metrics=metrics,
+        )
+        facts = card_facts(settings, data, history, command)
+
+        def more(folder: Path) -> None:
+            for path in weights.iterdir():
+                path.rename(folder / path.name)
+            (folder / HISTORY).write_text(json.dumps(list(history), indent=1) + "\n", encoding="utf-8")
+            draw_pictures(folder, scores, calibration.labels, decoding, facts)
+
+        head = prepared.model.head
+        arrays = {"weight": head.weight.detach().cpu().numpy(), "bias": head.bias.detach().cpu().numpy()}
+        write_folder(output, manifest, arrays, write_card(manifest, facts), more)
+    return {**metrics, "data": data.report, "history": list(history)}
+
+
+def measured(settings: ClassifierTrainSettings, prepared: Prepared) -> dict[str, Any]:
+    """What was trained on, and how well the validation split is told."""
+    data = prepared.data
+    metrics: dict[str, Any] = {"examples": len(data.examples), "too_long": data.too_long}
+    if data.validation.labels:
+        metrics["validation"] = measure(prepared.model, prepared.encoder, data.validation, settings.batch_tokens)
+    return metrics
+
+
+def base_reference(settings: ClassifierTrainSettings, prepared: Prepared) -> BaseModelRef:
+    """The model that the judge will find: the base model, or the one that was trained whole."""
+    backbone = prepared.backbone
+    return BaseModelRef(
+        name=settings.model,
+        fingerprint=backbone.fingerprint if prepared.save_adapter else fingerprint(backbone.model),
+        tokenizer_digest=backbone.tokenizer_digest,
+        template=settings.template,
+        separator=settings.separator,
+    )
+
+
+def write_weights(folder: Path, prepared: Prepared) -> ClassifierHead:
+    """Write the adapter, or the whole model and its tokenizer."""
+    if prepared.save_adapter is not None:
+        prepared.save_adapter(folder / ADAPTER)
+        return ClassifierHead(method="lora", adapter_digest=adapter_digest(folder / ADAPTER))
+    prepared.backbone.model.save_pretrained(folder / MODEL)
+    prepared.backbone.tokenizer.save_pretrained(folder / MODEL)
+    return ClassifierHead(method="full")
+
+
+def card_facts(
+    settings: ClassifierTrainSettings, data: TrainingSet, history: Sequence[dict[str, Any]], command: str
+) -> CardFacts:
+    """What the card says beside the manifest."""
+    return CardFacts(
+        title=f"Classifier on {settings.model}",
+        intended_use=(
+            "Finds the first wrong step of a solution: one forward scores all steps. Made for text like its training "
+            "data, cut into steps by the segmenter below."
+        ),
+        command=command,
+        history=history,
+        weaknesses=(
+            "The threshold was chosen on the calibration rows: the numbers above are a little better than on new ones.",
+            "A score says how a step looks to a small model; no step is computed anew.",
+        ),
+        tables={
+            "Training data": data_table(data.report),
+            "Settings": settings.model_dump(mode="json", exclude={"data"}),
+        },
+    )
+
+
+def data_table(report: dict[str, Any]) -> dict[str, Any]:
+    """The report of the training data with a name for every source in place of a list."""
+    sources = {f"source {number}": source for number, source in enumerate(report["sources"], start=1)}
+    return {**sources, **{key: value for key, value in report.items() if key != "sources"}}
