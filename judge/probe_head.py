@@ -27,7 +27,7 @@ class HeadShape(Settings):
     readout: Readout = "attention"
     num_queries: int = Field(default=4, ge=1, le=64)
     """Attention queries (``attention`` only); what they find is joined."""
-    width: int = Field(default=64, ge=0, le=4096)
+    width: int = Field(default=0, ge=0, le=4096)
     """Units between the readout and the score; 0 for a linear score."""
 
 

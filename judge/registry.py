@@ -15,6 +15,8 @@ from judge.settings import parse_table, read_toml
 
 MANIFEST: Final = "judge.json"
 """Marks the folder of a trained judge."""
+CRITIC_MANIFEST: Final = "critic.json"
+"""Marks the folder of a trained critic, which is a model of its own."""
 
 DEFAULT_FOLDER: Final = Path(__file__).parent / "default_judge"
 """The trained judge that comes with the package."""
@@ -158,6 +160,8 @@ def _from_path(spec: str) -> dict[str, Any]:
     path = Path(spec).expanduser()
     if (path / MANIFEST).is_file():
         return {"kind": folder_kind(path), "folder": str(path)}
+    if (path / CRITIC_MANIFEST).is_file():
+        return {"kind": "critic", "backend": "local", "model": str(path)}
     if path.suffix != ".toml" and not path.is_file():
         hint = _closest(spec)
         raise ConfigError(f"--judge: unknown judge {spec!r}{hint}, nor the path of a TOML file or a judge's folder")

@@ -64,7 +64,7 @@ def train(kind: str, config: Path, overrides: list[str], output: Path) -> Mappin
     if kind == "classifier":
         from judge.train.classifier import ClassifierTrainSettings, train_classifier
 
-        return train_classifier(parse_table(ClassifierTrainSettings, table, where), output)
+        return train_classifier(parse_table(ClassifierTrainSettings, table, where), output, command)
     from judge.train.critic import train_critic
     from judge.train.critic_settings import CriticTrainSettings
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from judge.data.load_report import LoadReport
 from judge.data.overlap import Overlap, find_overlap, refuse_overlap
+from judge.data.problem_text import problem_key
 from judge.data.source import with_unique_ids
 from judge.data.sources import load_source
 from judge.data.splits import PARTS, Part, num_problems, part_of, sample_problems
@@ -31,6 +32,9 @@ class DataSource(Settings):
     """A file, or a hub data set ``owner/name[:config][#split]``."""
     limit: int | None = Field(default=None, ge=1)
     """Use all solutions of so many problems, sampled by `DataSettings.seed`; not set: all."""
+    calibrate: bool = True
+    """Fit thresholds on this source too. False for solutions that are no whole ones (PRM800K's end at the first error,
+    and its right ones are mostly beginnings): their problems of the calibration part go to the validation part."""
 
 
 class DataSettings(Settings):
@@ -75,14 +79,19 @@ def load_training_set(settings: DataSettings) -> TrainingSet:
         DataError: a file that cannot be read, or holds no labelled row of its schema.
     """
     records: list[Record] = []
+    not_for_calibration: set[str] = set()
     reports = []
     for number, source in enumerate(settings.sources):
         used, report = _load(source, settings, where=f"data.sources.{number} ({source.source}, {source.path})")
         records += used
+        if not source.calibrate:
+            not_for_calibration |= {problem_key(record.problem) for record in used}
         reports.append(report)
     parts: dict[Part, list[Record]] = {part: [] for part in PARTS}
     for record in with_unique_ids(records):
         part = part_of(record.problem, settings.seed, settings.validation_share, settings.calibration_share)
+        if part == "calibration" and problem_key(record.problem) in not_for_calibration:
+            part = "validation"
         parts[part].append(record)
     _refuse_empty(parts, settings, num_problems(records))
     sizes = {part: _sizes(parts[part]) for part in PARTS}

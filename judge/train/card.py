@@ -82,7 +82,7 @@ def draw_pictures(
     curves = [f1_curve(scores, labels, decoding.model_copy(update={"rule": r})) for r in ("first_above", "any_error")]
     _f1(folder / F1_CURVE, curves, decoding)
     if facts.history:
-        _training(folder / TRAINING_CURVE, facts.history)
+        draw_training(folder / TRAINING_CURVE, facts.history)
 
 
 def reliability_bins(
@@ -129,7 +129,8 @@ def _f1(path: Path, curves: Sequence[Curve], decoding: Decoding) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _training(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+def draw_training(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Draw every number of the history against the updates so far."""
     from matplotlib.figure import Figure
 
     names = sorted({key for row in history for key, value in row.items() if isinstance(value, float)} - {"step"})

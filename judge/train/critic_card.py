@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from judge.judges.critic_folder import CriticManifest
+from judge.train.card import TRAINING_CURVE
 
 TEMPLATE: Final = """\
 # Critic: {name}
@@ -28,6 +29,8 @@ It answers the prompts {prompts} of sgpo and knows steps as segmenter {segmenter
 {rows}
 
 Losses are mean nats per reply token; the weights kept are those of update {kept_step}.
+
+![Losses]({curve})
 
 ### Settings
 
@@ -89,6 +92,7 @@ def write_card(folder: Path, manifest: CriticManifest, metrics: Mapping[str, obj
         ),
         rows="\n".join(f"| {name} | {cell(metrics[name])} |" for name in SHOWN),
         kept_step=metrics["kept_step"],
+        curve=TRAINING_CURVE,
         settings=json.dumps(settings, indent=1),
         data=json.dumps(metrics["data"], indent=1),
     )

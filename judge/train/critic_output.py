@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from judge.errors import ConfigError
 from judge.judges.critic_folder import MANIFEST, CriticManifest
+from judge.train.card import TRAINING_CURVE, draw_training
 from judge.train.critic_card import write_card
 
 CARD: Final = "README.md"
@@ -79,8 +80,8 @@ def last_checkpoint(output: Path) -> str | None:
     return str(whole[max(whole)]) if whole else None
 
 
-def publish(output: Path, model: Any, tokenizer: Any, manifest: CriticManifest, metrics: Mapping[str, object]) -> None:
-    """Write model, tokenizer, metrics and card beside the manifest, then drop the checkpoints."""
+def publish(output: Path, model: Any, tokenizer: Any, manifest: CriticManifest, metrics: Mapping[str, Any]) -> None:
+    """Write model, tokenizer, metrics, curve and card beside the manifest, then drop the checkpoints."""
     scratch = output / TRAINING / "result"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -92,6 +93,7 @@ def publish(output: Path, model: Any, tokenizer: Any, manifest: CriticManifest, 
             continue
         file.chmod(0o644)  # safetensors writes 0600, which another user's server could not read
         os.replace(file, output / file.name)
+    draw_training(output / TRAINING_CURVE, metrics["history"])
     replace_file(output / CARD, write_card(output, manifest, metrics))
     shutil.rmtree(scratch)
     shutil.rmtree(output / TRAINING / CHECKPOINTS)

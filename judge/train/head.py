@@ -22,12 +22,13 @@ from judge.train.states import Prefix, Shard, Store, num_labelled, prefix, targe
 class HeadTraining(Settings):
     """How a head is trained."""
 
-    epochs: int = Field(default=12, ge=1, le=1000)
+    epochs: int = Field(default=30, ge=1, le=1000)
     """At most; the epoch with the lowest validation loss is kept."""
-    patience: int = Field(default=3, ge=1)
+    patience: int = Field(default=5, ge=1)
     """Epochs without a lower validation loss after which training stops."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    weight_decay: float = Field(default=0.05, ge=0)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    penalty: float = Field(default=0.03, ge=0)
+    """Times the sum of squares of the weights, added to the loss (ridge; 1 / (2 C n) of a logistic regression)."""
     batch_steps: int = Field(default=256, ge=1)
     """Steps in one update."""
     seed: int = 0
@@ -54,7 +55,7 @@ class _Batch:
 def fit_head(
     train: Sequence[Store], validation: Sequence[Store], shape: HeadShape, hidden_size: int, settings: HeadTraining
 ) -> Fitted:
-    """Binary cross-entropy on every labelled step, AdamW with a cosine schedule, early stopping.
+    """Binary cross-entropy on every labelled step and a ridge penalty, Adam with a cosine schedule, early stopping.
 
     Args:
         train: all with ``shape.layer`` among their layers; validation likewise.
@@ -68,7 +69,7 @@ def fit_head(
     head = ProbeHead(shape, hidden_size)
     head.standardise(mean, std)
     _start_at(head, rate)
-    optimizer = torch.optim.AdamW(head.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.Adam(head.parameters(), settings.learning_rate)
     updates = settings.epochs * math.ceil(num_steps / settings.batch_steps)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     best, best_loss, history, done = copy.deepcopy(head.state_dict()), math.inf, [], 0
@@ -78,7 +79,7 @@ def fit_head(
         for batch in _batches(train, shape.layer, settings.batch_steps, rng):
             loss = _loss(head, batch)
             optimizer.zero_grad()
-            loss.backward()
+            (loss + settings.penalty * _squares(head)).backward()
             optimizer.step()
             if done < updates:
                 schedule.step()
@@ -128,6 +129,12 @@ def score_records(head: ProbeHead, store: Store) -> list[tuple[float, ...]]:
 def _loss(head: ProbeHead, batch: _Batch) -> Tensor:
     logits = head(batch.states, batch.lengths)
     return torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
+
+
+def _squares(head: ProbeHead) -> Tensor:
+    """Sum of squares of all weights; biases are free."""
+    weights = [head.query, *(p for name, p in head.score.named_parameters() if name.endswith("weight"))]
+    return torch.stack([weight.square().sum() for weight in weights]).sum()
 
 
 def _batches(stores: Sequence[Store], layer: int, size: int, rng: random.Random | None) -> Iterator[_Batch]:

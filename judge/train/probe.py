@@ -47,7 +47,7 @@ class ProbeTraining(Settings):
     readouts: tuple[Readout, ...] = Field(default=("attention",), min_length=1)
     """Readouts to choose from."""
     num_queries: int = Field(default=4, ge=1, le=64)
-    width: int = Field(default=64, ge=0, le=4096)
+    width: int = Field(default=0, ge=0, le=4096)
     head: HeadTraining = HeadTraining()
     calibration: Method = "platt"
     token_budget: int = Field(default=4096, ge=1)

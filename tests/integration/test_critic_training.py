@@ -30,6 +30,7 @@ from judge.judges.critic import CriticSettings, build_critic
 from judge.models import find_model, load_model
 from judge.prompting import critic_chat, load_prompt
 from judge.records import write_records
+from judge.registry import judge_table
 from judge.settings import parse_table
 from judge.train.critic import Splits, build_trainer, train_critic
 from judge.train.critic_data import encode_records
@@ -179,6 +180,8 @@ def test_trained_critic_is_a_judge(tiny_base: Path, rows: Path, tmp_path: Path) 
     history: Any = metrics["history"]
     assert [row["step"] for row in history if "validation_loss" in row] == list(range(6, num_updates + 1, 6))
     card = (output / "README.md").read_text()
+    assert (output / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert judge_table(str(output)) == {"kind": "critic", "backend": "local", "model": str(output)}
     assert f'model = "{output}"' in card
     assert str(json.loads((output / "critic.json").read_text())["data_digest"]) in card
     assert sorted(path.name for path in (output / "training").iterdir()) == ["metrics.json"]

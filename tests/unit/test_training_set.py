@@ -55,6 +55,19 @@ def test_no_problem_is_in_two_parts_and_nothing_is_lost(tmp_path: Path) -> None:
     assert sum(size["problems"] for size in report["sizes"].values()) == 200
 
 
+def test_a_source_that_must_not_calibrate_goes_to_validation_with_its_problems(tmp_path: Path) -> None:
+    whole = write(tmp_path, "whole.jsonl", problems(100))
+    begun = write(tmp_path, "begun.jsonl", [Record(r.problem, r.steps[:1], -1, id=r.id) for r in problems(60)])
+    plain = load_training_set(DataSettings(sources=(whole, begun)))
+    data = load_training_set(DataSettings(sources=(whole, begun.model_copy(update={"calibrate": False}))))
+    kept = {problem_key(record.problem) for record in data.calibration}
+    moved = {problem_key(record.problem) for record in plain.calibration} - kept
+    assert kept
+    assert moved == {problem_key(r.problem) for r in plain.calibration} & {problem_key(r.problem) for r in problems(60)}
+    assert moved <= {problem_key(record.problem) for record in data.validation}
+    assert data.train == plain.train
+
+
 def test_problems_stay_where_they_are_when_data_is_added(tmp_path: Path) -> None:
     few = load_training_set(DataSettings(sources=(write(tmp_path, "few.jsonl", problems(150)),)))
     many = load_training_set(DataSettings(sources=(write(tmp_path, "many.jsonl", problems(300)),)))
