@@ -31,7 +31,7 @@ def test_critic_settings_are_checked_by_the_critic() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({}, "[judge]: 'kind' is missing; give one of rules, critic, scripted"),
+        ({}, "[judge]: 'kind' is missing; give one of default, rules, critic"),
         ({"kind": "rulez"}, "[judge]: unknown judge kind 'rulez'; did you mean 'rules'? (one of"),
         ({"kind": "zzz"}, "[judge]: unknown judge kind 'zzz' (one of"),
         ({"kind": 3}, "[judge]: unknown judge kind 3 (one of"),
