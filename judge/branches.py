@@ -74,8 +74,22 @@ def read(
             for the last one alone, which has passed the model's final norm.
         token_budget: padded tokens in one forward, at least one solution's.
     """
-    for trees in _batches(plan(solutions), token_budget):
-        yield from _read_trees(model, trees, layers, token_budget)
+    trees = plan_alone(solutions) if slides(model.config) else plan(solutions)
+    for batch in _batches(trees, token_budget):
+        yield from _read_trees(model, batch, layers, token_budget)
+
+
+def plan_alone(solutions: Sequence[Encoded]) -> list[Tree]:
+    """Every solution a trunk of its own, the shortest first."""
+    trees = [Tree(index, (*one.prompt_ids, *one.response_ids), ()) for index, one in enumerate(solutions)]
+    return sorted(trees, key=lambda tree: len(tree.trunk_ids))
+
+
+def slides(config: Any) -> bool:
+    """Whether some layer sees a window of tokens only: its cache drops what a branch may still have to see."""
+    from transformers import DynamicCache
+
+    return any(layer.is_sliding for layer in DynamicCache(config=config).layers)
 
 
 def num_tokens(trees: Sequence[Tree]) -> int:

@@ -25,7 +25,7 @@ class Calibration(Settings):
     """
 
     method: Literal["none", "platt", "isotonic"] = "none"
-    slope: float = 1.0
+    slope: float = Field(default=1.0, gt=0)
     """Platt: ``sigmoid(slope * logit(p) + intercept)``."""
     intercept: float = 0.0
     knots_x: tuple[float, ...] = ()

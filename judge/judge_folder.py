@@ -73,10 +73,13 @@ def write_folder(
     Raises:
         ConfigError: when ``folder`` holds something else.
     """
+    import numpy as np
     from safetensors.numpy import save_file
 
-    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder}: exists and holds no judge; give another output folder")
+    refuse_foreign(folder)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"'{name}' of the trained judge is not finite: the training failed, nothing was written")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -91,6 +94,16 @@ def write_folder(
         _swap(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to write a judge over something else.
+
+    Raises:
+        ConfigError: when ``folder`` is there and holds no judge.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder}: exists and holds no judge; give another output folder")
 
 
 def _swap(scratch: Path, folder: Path) -> None:

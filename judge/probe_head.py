@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from judge.errors import ModelError
 from judge.settings import Settings
 
 Readout = Literal["attention", "mean", "last"]
@@ -51,9 +52,13 @@ class ProbeHead(nn.Module):  # type: ignore[misc]  # torch comes without types h
         )
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
-        """Set the shift and scale of every state dimension, as measured on the training tokens."""
+        """Set the shift and scale of every state dimension, as measured on the training tokens.
+
+        A dimension that is the same everywhere says nothing and is switched off.
+        """
         self.mean.copy_(mean)
-        self.scale.copy_(1 / std.clamp_min(1e-6))
+        constant = std <= 1e-6 * mean.abs().clamp_min(1)
+        self.scale.copy_(torch.where(constant, 0.0, 1 / std.clamp_min(1e-30)))
 
     def forward(self, states: Tensor, lengths: Sequence[int]) -> Tensor:
         """Logits that a step is wrong.
@@ -94,13 +99,20 @@ def _sums(values: Tensor, step: Tensor, num_steps: int) -> Tensor:
 
 
 def to_arrays(head: ProbeHead) -> dict[str, Any]:
-    """Numpy arrays for a judge folder; the scores' weights in float16, which keeps the file small."""
-    return {name: tensor.detach().cpu().to(torch.float16).numpy() for name, tensor in head.state_dict().items()}
+    """Numpy arrays for a judge folder, float32."""
+    return {name: tensor.detach().cpu().float().numpy() for name, tensor in head.state_dict().items()}
 
 
 def from_arrays(shape: HeadShape, arrays: Mapping[str, Any]) -> ProbeHead:
-    """A head in evaluation mode from the arrays of a judge folder."""
-    head = ProbeHead(shape, int(arrays["mean"].shape[0]))
-    head.load_state_dict({name: torch.from_numpy(array).float() for name, array in arrays.items()})
+    """A head in evaluation mode from the arrays of a judge folder.
+
+    Raises:
+        ModelError: arrays that are missing or do not fit the shape.
+    """
+    try:
+        head = ProbeHead(shape, int(arrays["mean"].shape[0]))
+        head.load_state_dict({name: torch.from_numpy(array).float() for name, array in arrays.items()})
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"the probe's weights do not fit its shape {shape.model_dump()}: {error}") from None
     head.eval().requires_grad_(False)
     return head

@@ -67,6 +67,8 @@ class TrainingSet:
     calibration: list[Record]
     digest: str
     """12 hex digits that change with any record and with the split."""
+    partial: frozenset[str]
+    """Ids of records that are no whole solutions (`DataSource.calibrate`): no first error is measured on them."""
     report: dict[str, object]
     """As JSON: what each source gave and lost, its overlap with evaluation sets, and the sizes of the parts."""
 
@@ -80,19 +82,23 @@ def load_training_set(settings: DataSettings) -> TrainingSet:
     """
     records: list[Record] = []
     not_for_calibration: set[str] = set()
+    partials: list[bool] = []
     reports = []
     for number, source in enumerate(settings.sources):
         used, report = _load(source, settings, where=f"data.sources.{number} ({source.source}, {source.path})")
         records += used
+        partials += [not source.calibrate] * len(used)
         if not source.calibrate:
             not_for_calibration |= {problem_key(record.problem) for record in used}
         reports.append(report)
     parts: dict[Part, list[Record]] = {part: [] for part in PARTS}
-    for record in with_unique_ids(records):
+    partial: list[str] = []
+    for record, is_partial in zip(with_unique_ids(records), partials, strict=True):
         part = part_of(record.problem, settings.seed, settings.validation_share, settings.calibration_share)
         if part == "calibration" and problem_key(record.problem) in not_for_calibration:
             part = "validation"
         parts[part].append(record)
+        partial += [record.id] if is_partial else []
     _refuse_empty(parts, settings, num_problems(records))
     sizes = {part: _sizes(parts[part]) for part in PARTS}
     return TrainingSet(
@@ -100,6 +106,7 @@ def load_training_set(settings: DataSettings) -> TrainingSet:
         validation=parts["validation"],
         calibration=parts["calibration"],
         digest=_digest(parts),
+        partial=frozenset(partial),
         report={"sources": reports, "sizes": sizes, "seed": settings.seed},
     )
 

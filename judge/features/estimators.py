@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from judge.errors import ModelError
+
 Array = NDArray[Any]
 
 
@@ -96,10 +98,17 @@ class Boosted:
 
 
 def from_arrays(kind: str, arrays: Mapping[str, Array]) -> Estimator:
-    """The estimator of a judge folder; ``kind`` is ``boosting`` or ``logistic``."""
-    if kind == "boosting":
-        return Boosted(arrays)
-    return Linear(arrays["mean"], arrays["scale"], arrays["weights"], float(arrays["intercept"][0]))
+    """The estimator of a judge folder; ``kind`` is ``boosting`` or ``logistic``.
+
+    Raises:
+        ModelError: an array is missing.
+    """
+    try:
+        if kind == "boosting":
+            return Boosted(arrays)
+        return Linear(arrays["mean"], arrays["scale"], arrays["weights"], float(arrays["intercept"][0]))
+    except KeyError as error:
+        raise ModelError(f"the weights of the features judge lack {error}: the folder is damaged") from None
 
 
 def from_boosting(model: Any) -> Boosted:

@@ -6,8 +6,10 @@ narrow band, which a grid steps over.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, Literal
 
 import numpy as np
@@ -15,6 +17,8 @@ import numpy as np
 from judge.calibration import Calibration, Decoding, logit
 from judge.errors import DataError
 from judge.types import NO_ERROR
+
+logger = logging.getLogger(__name__)
 
 NUM_CANDIDATES: Final = 200
 MIN_ROWS: Final = 10
@@ -34,9 +38,11 @@ class Curve:
 
     @property
     def best(self) -> int:
-        """Index of the highest F1, the middle one of equals: the farthest from where it falls."""
-        top = [i for i, value in enumerate(self.f1) if value == max(self.f1)]
-        return top[len(top) // 2]
+        """Index of the highest F1; of neighbours that are equal, the middle one of the longest run."""
+        highest = max(self.f1)
+        runs = [list(run) for is_top, run in groupby(range(len(self.f1)), lambda i: self.f1[i] == highest) if is_top]
+        longest = max(runs, key=len)
+        return longest[len(longest) // 2]
 
 
 def step_targets(scores: Sequence[Sequence[float]], labels: Sequence[int]) -> tuple[list[float], list[int]]:
@@ -65,7 +71,13 @@ def fit_calibration(scores: Sequence[Sequence[float]], labels: Sequence[int], me
 
         odds = np.array([[logit(prob)] for prob in flat])
         model = LogisticRegression(C=1e6).fit(odds, targets)
-        return Calibration(method="platt", slope=float(model.coef_[0, 0]), intercept=float(model.intercept_[0]))
+        slope = float(model.coef_[0, 0])
+        if slope <= 0:
+            logger.warning(
+                "higher scores do not mean more errors on the calibration split: scores are left as they are"
+            )
+            return Calibration()
+        return Calibration(method="platt", slope=slope, intercept=float(model.intercept_[0]))
     from sklearn.isotonic import IsotonicRegression
 
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(flat, targets)
@@ -111,12 +123,8 @@ def fit_decoding(
     Raises:
         DataError: too few rows, or rows of one kind only.
     """
+    check_calibration_labels(labels)
     num_error = sum(label != NO_ERROR for label in labels)
-    if len(labels) < MIN_ROWS or num_error in (0, len(labels)):
-        raise DataError(
-            f"the calibration split holds {num_error} solutions with an error and {len(labels) - num_error} without; "
-            f"both kinds and {MIN_ROWS} rows are needed: raise calibration_share, or add data"
-        )
     calibration = fit_calibration(scores, labels, method)
     curves: dict[str, Curve] = {}
     decodings: list[tuple[float, Decoding]] = []
@@ -137,6 +145,20 @@ def fit_decoding(
         "correct_acc": curve.correct_acc[curve.best],
         "conditional_acc": conditional_accuracy(scores, labels, chosen),
     }
+
+
+def check_calibration_labels(labels: Sequence[int | None]) -> None:
+    """Refuse a calibration split that nothing can be fitted on.
+
+    Raises:
+        DataError: too few rows, or rows of one kind only.
+    """
+    num_error = sum(label != NO_ERROR for label in labels)
+    if len(labels) < MIN_ROWS or num_error in (0, len(labels)):
+        raise DataError(
+            f"the calibration split holds {num_error} solutions with an error and {len(labels) - num_error} without; "
+            f"both kinds and {MIN_ROWS} rows are needed: raise calibration_share, or add data"
+        )
 
 
 def conditional_accuracy(scores: Sequence[Sequence[float]], labels: Sequence[int], decoding: Decoding) -> float:

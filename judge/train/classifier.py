@@ -43,6 +43,7 @@ def train_classifier(
     from judge.train.classifier_run import prepare, run
     from judge.train.classifier_write import write
 
+    output = output.expanduser().resolve()
     checkpoints = output.with_name(f"{output.name}.checkpoints")
     prepared = prepare(settings, data)
     history = run(settings, prepared, checkpoints, data.digest)

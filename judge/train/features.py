@@ -21,10 +21,11 @@ from judge.encoding import StepEncoder
 from judge.errors import DataError
 from judge.features.estimators import Estimator, from_boosting, from_logistic, log_odds
 from judge.features.matrix import Surprisals, feature_names, feature_table
-from judge.judge_folder import BaseModelRef
+from judge.judge_folder import BaseModelRef, refuse_foreign
 from judge.judges.features import PROBE_PREFIX, FeaturesShape, digit_tokens
 from judge.probe_head import HeadShape, ProbeHead, to_arrays
 from judge.settings import Settings
+from judge.train.calibrate import check_calibration_labels
 from judge.train.card import CardFacts
 from judge.train.cross_fit import out_of_fold_scores
 from judge.train.finish import Scored, Trained, finish
@@ -79,15 +80,18 @@ class Part:
 
     records: Sequence[Record]
     logits: Sequence[Sequence[float]] | None = None
-    """[records][labelled steps] log odds of the probe."""
+    """[records][steps] log odds of the probe."""
     surprisals: Sequence[Surprisals] | None = None
+    whole: bool = True
+    """Whether the steps after a first error count too."""
 
     def table(self, index: int) -> NDArray[np.float32]:
-        """Features of a record's labelled steps."""
+        """Features of a record's steps."""
         record = self.records[index]
+        count = len(record.steps) if self.whole else num_labelled(record)
         solution = Solution(
             problem=record.problem,
-            steps=record.steps[: num_labelled(record)],
+            steps=record.steps[:count],
             reference_solution=record.reference_solution,
             reference_answer=record.reference_answer,
         )
@@ -120,11 +124,15 @@ def train_features(settings: FeaturesTraining, output: Path, command: str) -> di
     Raises:
         JudgeError: wrong settings or data, a missing model; the message says what.
     """
+    output = output.expanduser().resolve()
+    refuse_foreign(output)
     data = load_training_set(settings.data)
+    check_calibration_labels([record.label for record in data.calibration])
     if settings.probe or settings.surprisal:
         material = read_with_model(settings, data, work_folder(output))
     else:
-        material = Material(Part(data.train), Part(data.validation), Part(data.calibration))
+        train = Part(data.train, whole=False)
+        material = Material(train, Part(data.validation), Part(data.calibration))
     names = feature_names(probe=settings.probe, surprisal=settings.surprisal)
     estimator, importance = fit_estimator(*training_table(material.train), names, settings.estimator)
     shape = FeaturesShape(
@@ -164,7 +172,8 @@ def read_with_model(settings: FeaturesTraining, data: TrainingSet, work: Path) -
     is_digit = digit_tokens(backbone.tokenizer)
 
     def part(store: Store) -> Part:
-        return Part(store.records, surprisals=surprisals_of(store, encoder, is_digit) if settings.surprisal else None)
+        surprisals = surprisals_of(store, encoder, is_digit) if settings.surprisal else None
+        return Part(store.records, surprisals=surprisals, whole=store.whole)
 
     material = Material(
         part(stores.train),
@@ -265,7 +274,7 @@ def scored(estimator: Estimator, part: Part) -> Scored:
 
 
 def surprisals_of(store: Store, encoder: StepEncoder, is_digit: NDArray[np.bool_]) -> list[Surprisals]:
-    """Surprisals of every record's labelled steps, put together again from the steps that records share."""
+    """Surprisals of every record's steps, put together again from the steps that records share."""
     nats: dict[Prefix, NDArray[np.float32]] = {}
     for shard in store.shards():
         parts = shard.surprisals.split(list(shard.lengths))
@@ -273,8 +282,8 @@ def surprisals_of(store: Store, encoder: StepEncoder, is_digit: NDArray[np.bool_
             nats[prefix(store.records[index], step)] = part.numpy()
     found = []
     for record in store.records:
-        encoded = encoder.encode(record.problem, record.steps[: num_labelled(record)])
-        steps = [nats[prefix(record, step)] for step in range(num_labelled(record))]
+        encoded = encoder.encode(record.problem, record.steps[: store.num_steps(record)])
+        steps = [nats[prefix(record, step)] for step in range(store.num_steps(record))]
         digits = is_digit[list(encoded.response_ids)]
         found.append(Surprisals(np.concatenate(steps), digits, [len(step) for step in encoded.step_ids]))
     return found

@@ -19,7 +19,7 @@ from judge.types import Record
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Records that were not trained on, and the raw hazards of their steps up to the first error."""
+    """Records that were not trained on, and the raw hazards of all their steps."""
 
     records: Sequence[Record]
     scores: Sequence[Sequence[float]]
@@ -28,6 +28,11 @@ class Scored:
     def labels(self) -> list[int]:
         """Their first errors."""
         return [record.label for record in self.records if record.label is not None]
+
+    def without(self, ids: frozenset[str]) -> Scored:
+        """Only the records that are not among ``ids``."""
+        kept = [(r, s) for r, s in zip(self.records, self.scores, strict=True) if r.id not in ids]
+        return Scored([record for record, _ in kept], [scores for _, scores in kept])
 
     def measures(self, decoding: Decoding) -> dict[str, Any]:
         """How well the decoded scores find the first errors."""
@@ -71,13 +76,16 @@ def finish(trained: Trained, data: TrainingSet, method: Method, output: Path) ->
         training=trained.settings.model_dump(mode="json"),
         metrics={
             **trained.metrics,
-            "validation": trained.validation.measures(decoding),
+            "validation": trained.validation.without(data.partial).measures(decoding),
             "calibration": calibrated,
         },
     )
 
     def pictures(folder: Path) -> None:
-        draw_pictures(folder, trained.validation.scores, trained.validation.labels, decoding, trained.facts)
+        shown = trained.validation.without(data.partial)
+        if not shown.records:
+            shown = calibration
+        draw_pictures(folder, shown.scores, shown.labels, decoding, trained.facts)
 
     write_folder(output, manifest, trained.arrays, write_card(manifest, trained.facts), pictures)
     return {**manifest.metrics, "data": data.report}

@@ -16,7 +16,7 @@ from torch import Tensor
 from judge.errors import DataError
 from judge.probe_head import HeadShape, ProbeHead
 from judge.settings import Settings
-from judge.train.states import Prefix, Shard, Store, num_labelled, prefix, target
+from judge.train.states import Prefix, Shard, Store, prefix, target
 
 
 class HeadTraining(Settings):
@@ -111,7 +111,7 @@ def evaluate(head: ProbeHead, stores: Sequence[Store]) -> float:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def score_records(head: ProbeHead, store: Store) -> list[tuple[float, ...]]:
-    """Raw hazards of every record's steps up to its first error, in the order of the store's records.
+    """Raw hazards of the steps of every record that the store holds, in the order of its records.
 
     Records that the store leaves out (`Store.only`) are left out here.
     """
@@ -123,7 +123,7 @@ def score_records(head: ProbeHead, store: Store) -> list[tuple[float, ...]]:
         for record, step, prob in zip(shard.records, shard.steps, probs, strict=True):
             scores[prefix(store.records[record], step)] = prob
     records = (r for index, r in enumerate(store.records) if store.chosen is None or index in store.chosen)
-    return [tuple(scores[prefix(r, step)] for step in range(num_labelled(r))) for r in records]
+    return [tuple(scores[prefix(r, step)] for step in range(store.num_steps(r))) for r in records]
 
 
 def _loss(head: ProbeHead, batch: _Batch) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from judge.probe_head import HeadShape, from_arrays, to_arrays
 from judge.train.head import Fitted, HeadTraining, fit_head
-from judge.train.states import Store
+from judge.train.states import IDENTITY, Store
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,8 @@ def fit_once(
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
-    identity = json.dumps([shape.model_dump(), training.model_dump()])
+    stores = [store_identity(train), store_identity(validation)]
+    identity = json.dumps([shape.model_dump(), training.model_dump(), stores])
     path = folder / f"layer{shape.layer}-{shape.readout}.safetensors"
     if path.exists():
         with safe_open(path, "np") as file:
@@ -36,3 +37,9 @@ def fit_once(
     save_file(to_arrays(fitted.head), path.with_suffix(".tmp"), metadata=facts)
     os.replace(path.with_suffix(".tmp"), path)
     return fitted
+
+
+def store_identity(store: Store) -> list[object]:
+    """What is in a store: its settings and records, and which of them count."""
+    chosen = None if store.chosen is None else sorted(store.chosen)
+    return [json.loads((store.folder / IDENTITY).read_text(encoding="utf-8")), chosen]

@@ -69,6 +69,12 @@ class Store:
     num_shards: int
     chosen: frozenset[int] | None = None
     """Records that count; None for all."""
+    whole: bool = False
+    """Whether the steps after a first error are there too."""
+
+    def num_steps(self, record: Record) -> int:
+        """Steps of a record that the store holds."""
+        return len(record.steps) if self.whole else num_labelled(record)
 
     def only(self, chosen: Iterable[int]) -> Store:
         """The same store, restricted to some records; those of one problem belong together."""
@@ -115,29 +121,32 @@ def collect(
     *,
     token_budget: int,
     surprisal: bool = False,
+    whole: bool = False,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Store:
     """Compute what the folder does not hold yet.
 
     Args:
-        records: labelled; steps after a first error are left out.
+        records: labelled.
         layers: 1-based; the model may be cut above the highest.
         surprisal: keep -log p of every token as well (needs the whole model).
+        whole: keep the steps after a first error as well: nothing is learnt from them, but a judge meets them.
         progress: called with the number of records of each shard.
 
     Raises:
         ConfigError: the folder holds the states of other records or of another model.
     """
     ordered = _by_problem(records)
-    encoded = [encoder.encode(record.problem, record.steps[: num_labelled(record)]) for record in ordered]
+    num_steps = [len(record.steps) if whole else num_labelled(record) for record in ordered]
+    encoded = [encoder.encode(r.problem, r.steps[:count]) for r, count in zip(ordered, num_steps, strict=True)]
     chunks = _chunks(ordered, encoded)
-    _claim(folder, _identity(backbone, encoder, ordered, layers, surprisal))
+    _claim(folder, _identity(backbone, encoder, ordered, layers, surprisal, whole))
     for number, members in enumerate(chunks):
         path = _shard_path(folder, number)
         if not path.exists():
             _write(path, *_compute(backbone, ordered, encoded, members, layers, token_budget, surprisal))
         progress(len(members))
-    return Store(folder, tuple(ordered), tuple(layers), len(chunks))
+    return Store(folder, tuple(ordered), tuple(layers), len(chunks), whole=whole)
 
 
 def num_labelled(record: Record) -> int:
@@ -221,6 +230,7 @@ def _identity(
     records: Sequence[Record],
     layers: Sequence[int],
     surprisal: bool,
+    whole: bool,
 ) -> dict[str, Any]:
     digest = sha256()
     for record in records:
@@ -232,6 +242,7 @@ def _identity(
         "separator": encoder.separator,
         "layers": list(layers),
         "surprisal": surprisal,
+        "whole": whole,
         "records": digest.hexdigest()[:12],
     }
 
@@ -248,5 +259,5 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     if different:
         raise ConfigError(
             f"{folder}: holds states made with other settings ({', '.join(different)}); "
-            "give another output folder, or delete this one"
+            f"give another output folder, or delete {folder.parent.parent}"
         )

@@ -65,6 +65,7 @@ def collect_stores(
                 work / name,
                 token_budget=token_budget,
                 surprisal=surprisal,
+                whole=name != "train",
                 progress=bar.update,
             )
     if num_too_long:

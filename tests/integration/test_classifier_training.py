@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import json
 import random
 import resource
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +25,11 @@ from judge.registry import MANIFEST
 from judge.settings import parse_table
 from judge.train.classifier import ClassifierTrainSettings, train_classifier
 from judge.train.classifier_checkpoints import last_whole
+from judge.train.classifier_trainer import ClassifierTrainer
 from judge.types import Solution, Verdict
 from tests.unit.classifier_tiny import byte_tokenizer, causal_model, save
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NUM_PROBLEMS = 80
 
@@ -160,31 +160,29 @@ def test_it_learns(whole: Path, place: Path) -> None:
 
 
 @contextmanager
-def when_there(path: Path, action: Callable[[], None]) -> Iterator[None]:
-    """Do something as soon as a file exists, while something else runs."""
-    done = threading.Event()
+def after_checkpoint(step: int, action: Callable[[], None]) -> Iterator[None]:
+    """Do something as soon as the checkpoint of a step is whole."""
+    save = ClassifierTrainer._save_checkpoint
 
-    def watch() -> None:
-        while not done.is_set():
-            if path.exists():
-                action()
-                return
-            time.sleep(0.001)
+    def save_and_act(self: Any, *args: Any) -> None:
+        save(self, *args)
+        if self.state.global_step == step:
+            action()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClassifierTrainer, "_save_checkpoint", save_and_act)
         yield
-    finally:
-        done.set()
-        thread.join()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def test_interrupted_run_ends_with_the_same_weights(place: Path, whole: Path) -> None:
     output = place / "interrupted"
     checkpoints = place / "interrupted.checkpoints"
     with (
-        when_there(checkpoints / "checkpoint-6" / "trainer_state.json", _thread.interrupt_main),
+        after_checkpoint(6, interrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         train_classifier(settings(place), output)
@@ -207,8 +205,8 @@ def test_full_disk_leaves_the_last_good_checkpoint(place: Path, whole: Path) -> 
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         with (
-            when_there(
-                checkpoints / "checkpoint-3" / "trainer_state.json",
+            after_checkpoint(
+                3,
                 lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard)),
             ),
             pytest.raises(OSError, match=r"could not be written .* make room and run the same command"),
@@ -231,8 +229,8 @@ def test_full_disk_at_the_end_trains_nothing_again(place: Path, whole: Path) -> 
     steps = json.loads((whole / "history.json").read_text())[-1]["step"]
     try:
         with (
-            when_there(
-                checkpoints / f"checkpoint-{steps}" / "trainer_state.json",
+            after_checkpoint(
+                steps,
                 lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard)),
             ),
             pytest.raises(OSError, match=r"no-room could not be written .* nothing is trained again"),

@@ -38,6 +38,8 @@ from judge.train.critic_settings import CriticTrainSettings
 from judge.train.critic_text import completion
 from judge.types import NO_ERROR, Record, Solution, UnscoredReason, Verdict
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NUM_PROBLEMS = 10
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from judge.records import write_records
 from judge.registry import build_judge, judge_table
 from judge.train.states import CHUNK_TOKENS, collect, num_labelled, prefix
 from judge.types import NO_ERROR, Record, Solution, Unscored, UnscoredReason, Verdict
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WORDS = ("apples", "pears", "boxes", "hens")
 
@@ -191,6 +194,33 @@ def test_an_interrupted_run_goes_on(config: Path, probe: Path) -> None:
     assert states[-1].exists()
 
 
+def test_heads_of_other_data_are_not_taken_up(config: Path, tmp_path: Path) -> None:
+    output = tmp_path / "judge"
+    assert train("probe", config, output, "layers=[1]", 'readouts=["mean"]', "head.epochs=2") == 0
+    [head] = (tmp_path / "judge.work" / "heads").iterdir()
+    before = head.read_bytes()
+    shutil.rmtree(tmp_path / "judge.work" / "states")
+    assert train("probe", config, output, "layers=[1]", 'readouts=["mean"]', "head.epochs=2", "data.seed=3") == 0
+    assert head.read_bytes() != before
+
+
+def test_validation_meets_whole_solutions(config: Path, probe: Path) -> None:
+    """A judge that is measured on solutions cut at the error knows where the error is."""
+    work = probe.parent / "probe.work" / "states"
+    whole = {name: json.loads((work / name / "store.json").read_text())["whole"] for name in ("train", "validation")}
+    assert whole == {"train": False, "validation": True}
+    manifest = json.loads((probe / MANIFEST).read_text())
+    measured = manifest["metrics"]["validation"]
+    assert measured["num_error"] + measured["num_correct"] == manifest["metrics"]["validation_records"]
+
+
+def test_output_that_holds_something_else_is_refused_at_once(config: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert train("probe", config, tmp_path) == 2
+    assert "exists and holds no judge" in capsys.readouterr().err
+    assert not tmp_path.with_name(f"{tmp_path.name}.work").exists()
+
+
 def test_work_of_other_settings_is_refused(config: Path, probe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("probe", config, probe, "data.seed=5") == 2
     error = capsys.readouterr().err
@@ -249,5 +279,5 @@ def test_too_few_wrong_steps_are_refused(config: Path, tmp_path: Path) -> None:
 
     table = read_toml(config)
     table["data"]["sources"][0]["path"] = str(tmp_path / "right.jsonl")
-    with pytest.raises((DataError, ConfigError), match="wrong"):
+    with pytest.raises((DataError, ConfigError), match="0 solutions with an error"):
         train_probe(parse_table(ProbeTraining, table, "test"), tmp_path / "out", "test")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from judge.backbone import cut, fingerprint
 from judge.branches import num_tokens, plan, read
@@ -104,3 +104,23 @@ def test_fingerprint_is_of_the_weights() -> None:
     with torch.no_grad():
         model.get_decoder().layers[2].mlp.up_proj.weight[0, 0] += 1
     assert fingerprint(model) != fingerprint(tiny())
+
+
+@torch.inference_mode()
+def test_a_sliding_window_sees_what_it_sees_alone() -> None:
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=50,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=4,
+    )
+    model = MistralForCausalLM(config).eval()
+    prompt = tuple(range(12))
+    group = [Encoded(prompt, ((1, 2, 3), (4, 5), (6,))), Encoded(prompt, ((1, 2, 3), (9, 8, 7)))]
+    for reading in read(model.get_decoder(), group, None, 100):
+        expected = straight(model, group[reading.index], None)
+        torch.testing.assert_close(reading.states[0], expected, atol=2e-5, rtol=1e-4)

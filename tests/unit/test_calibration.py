@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from judge.calibration import Calibration, Decoding
 from judge.errors import DataError
-from judge.train.calibrate import conditional_accuracy, f1_curve, fit_calibration, fit_decoding, step_targets
+from judge.train.calibrate import Curve, conditional_accuracy, f1_curve, fit_calibration, fit_decoding, step_targets
 from judge.train.measures import first_error_measures
 
 PROB = st.floats(0, 1, allow_nan=False)
@@ -147,3 +147,18 @@ def test_first_above_and_any_error() -> None:
     assert none.confidence == pytest.approx(0.336)
     known = Decoding(rule="first_above", threshold=0.99).decode([0.1, 0.5], known_wrong=True)[1]
     assert known.first_error == 1
+
+
+def test_scores_that_rank_steps_the_wrong_way_are_not_turned_around(caplog: pytest.LogCaptureFixture) -> None:
+    scores, labels = rows(80)
+    upside_down = [[1 - prob for prob in probs] for probs in scores]
+    assert fit_calibration(upside_down, labels, "platt") == Calibration()
+    assert "do not mean more errors" in caplog.text
+    with pytest.raises(ValueError, match="greater than 0"):
+        Calibration(method="platt", slope=-1.0)
+
+
+def test_the_best_threshold_lies_inside_the_longest_plateau() -> None:
+    f1 = (0.5, 0.2, 0.5, 0.5, 0.5, 0.1, 0.5)
+    thresholds = tuple(i / 10 for i in range(7))
+    assert Curve("first_above", thresholds, f1, f1, f1).best == 3

@@ -81,7 +81,7 @@ def test_two_files_of_verdicts_are_refused(tmp_path: Path) -> None:
 def test_rows_with_other_steps_are_refused(steps: tuple[str, ...], tmp_path: Path) -> None:
     a, b = records({"x": 1}, tmp_path / "a"), tmp_path / "b"
     write_records([Record("x", steps, label=1, id="x")], b)
-    with pytest.raises(DataError, match="row 'x' has other steps"):
+    with pytest.raises(DataError, match="row 'x' has another problem or other steps"):
         consensus(a, b)
 
 
@@ -123,3 +123,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert label.main(command(*args, "--overwrite")) == 0
     assert len(out.read_text().splitlines()) == 2
     assert json.loads(out.read_text().splitlines()[0])["label"] == 1
+
+
+def test_verdicts_on_another_problem_are_refused(tmp_path: Path) -> None:
+    """Rows without an id are numbered, so that equal ids are the normal case."""
+    row = {"problem": "What is X?", "steps": ["a", "b"], "label": 1}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "b.jsonl").write_text(json.dumps({**row, "problem": "Entirely other Y?"}) + "\n")
+    judged = InputRow(Record("Entirely other Y?", ("a", "b"), id="0"), known_wrong=False)
+    (tmp_path / "v.jsonl").write_text(format_line(judged, Verdict(1, "rules@2")))
+    for other in ("b.jsonl", "v.jsonl"):
+        with pytest.raises(DataError, match="row '0' has another problem"):
+            consensus(tmp_path / "a.jsonl", tmp_path / other)
+    same = InputRow(Record("What is X?", ("a", "b"), id="0"), known_wrong=True)
+    (tmp_path / "w.jsonl").write_text(format_line(same, Verdict(1, "rules@2")))
+    assert consensus(tmp_path / "a.jsonl", tmp_path / "w.jsonl")[1].agreed_on_index == 1

@@ -4,6 +4,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from judge.errors import ModelError
 from judge.features.estimators import from_arrays, from_boosting, from_logistic, log_odds
 
 
@@ -44,3 +45,9 @@ def test_contributions_name_the_feature_that_decided() -> None:
     everywhere, _ = from_boosting(model).contributions(rows)
     assert abs(everywhere.sum(axis=1).mean()) < 0.05 * np.abs(everywhere.sum(axis=1)).max()
     assert base == pytest.approx(model.decision_function(rows).mean(), abs=0.2)
+
+
+def test_missing_arrays_are_a_model_error() -> None:
+    for kind in ("boosting", "logistic"):
+        with pytest.raises(ModelError, match="lack"):
+            from_arrays(kind, {})

@@ -125,3 +125,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists and holds no judge"):
         write(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_numbers_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'w' of the trained judge is not finite"):
+        write_folder(tmp_path / "judge", Manifest(kind="probe"), {"w": np.array([1.0, np.inf])}, "")
+    assert not (tmp_path / "judge").exists()

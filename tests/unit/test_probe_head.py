@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from judge.errors import ModelError
 from judge.probe_head import HeadShape, ProbeHead, from_arrays, to_arrays
 
 HIDDEN = 6
@@ -60,3 +61,22 @@ def test_arrays_give_the_same_head_back(readout: str) -> None:
     again = from_arrays(made.shape, to_arrays(made))
     torch.testing.assert_close(again(states, [2, 4]), made(states, [2, 4]), atol=2e-2, rtol=1e-2)  # float16
     assert to_arrays(again).keys() == to_arrays(made).keys()
+
+
+def test_a_dimension_that_never_changes_is_switched_off() -> None:
+    made = head("mean")
+    made.standardise(torch.full((HIDDEN,), 300.0), torch.tensor([0.0, 1e-9, 2.0, 1.0, 1.0, 1.0]))
+    assert made.scale.tolist()[:3] == [0.0, 0.0, 0.5]
+    again = from_arrays(made.shape, to_arrays(made))
+    assert torch.isfinite(again(torch.randn(3, HIDDEN), [3])).all()
+
+
+@pytest.mark.parametrize("damage", ["missing", "shape"])
+def test_damaged_weights_are_a_model_error(damage: str) -> None:
+    arrays = to_arrays(head("attention"))
+    if damage == "missing":
+        del arrays["mean"]
+    else:
+        arrays["query"] = arrays["query"][:, :2]
+    with pytest.raises(ModelError, match="do not fit its shape"):
+        from_arrays(head("attention").shape, arrays)

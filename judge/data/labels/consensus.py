@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from judge.errors import DataError
-from judge.records import numbered_lines, parse_object, read_rows
+from judge.records import InputRow, numbered_lines, parse_object, read_rows
 from judge.types import NO_ERROR, Record
-from judge.verdict_file import read_lines
+from judge.verdict_file import VerdictLine, content_digest, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Opinion:
 
     label: int | None
     """0-based index of the first error, `NO_ERROR`, or None for no opinion."""
-    num_steps: int
+    shown: frozenset[str]
+    """Digests of what a judge was or would be shown (`judge.verdict_file.content_digest`)."""
     record: Record | None = None
     """None where the source is a file of verdicts."""
 
@@ -75,14 +76,18 @@ def consensus(a: Path, b: Path) -> tuple[list[Record], ConsensusReport]:
 def opinions(path: Path) -> Mapping[str, Opinion]:
     """What a file says of each row, by id."""
     if _holds_verdicts(path):
-        return {line.id: _of_verdict(line.first_error, line.status, line.num_steps) for _, line in read_lines(path)}
-    rows = [row.record for row in read_rows(path)]
-    return {record.id: Opinion(record.label, len(record.steps), record) for record in rows}
+        return {line.id: _of_verdict(line) for _, line in read_lines(path)}
+    return {row.record.id: _of_row(row) for row in read_rows(path)}
 
 
-def _of_verdict(first_error: int | None, status: str, num_steps: int) -> Opinion:
-    found = NO_ERROR if first_error is None else first_error
-    return Opinion(None if status == "unscored" else found, num_steps)
+def _of_row(row: InputRow) -> Opinion:
+    shown = frozenset(content_digest(replace(row, known_wrong=known).solution()) for known in (False, True))
+    return Opinion(row.record.label, shown, row.record)
+
+
+def _of_verdict(line: VerdictLine) -> Opinion:
+    found = NO_ERROR if line.first_error is None else line.first_error
+    return Opinion(None if line.status == "unscored" else found, frozenset({line.input}))
 
 
 def _holds_verdicts(path: Path) -> bool:
@@ -93,11 +98,15 @@ def _holds_verdicts(path: Path) -> bool:
 
 
 def _same_row(row_id: str, mine: Opinion, other: Opinion, where: str) -> None:
-    """An index means nothing when the steps differ."""
-    both = mine.record is not None and other.record is not None
-    same_steps = not both or (mine.record and mine.record.steps) == (other.record and other.record.steps)
-    if mine.num_steps != other.num_steps or not same_steps:
-        raise DataError(f"{where}: row '{row_id}' has other steps in the two; label the same file twice")
+    """An index means nothing when problem or steps differ, and equal ids do not make equal rows."""
+    if mine.record is not None and other.record is not None:
+        same = (mine.record.problem, mine.record.steps) == (other.record.problem, other.record.steps)
+    else:
+        same = bool(mine.shown & other.shown)
+    if not same:
+        raise DataError(
+            f"{where}: row '{row_id}' has another problem or other steps in the two; label or judge the same file twice"
+        )
 
 
 def _agree(mine: int | None, other: int | None, report: ConsensusReport) -> bool:
