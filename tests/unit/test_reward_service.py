@@ -258,7 +258,7 @@ async def test_judge_calls_are_bounded(serve: Ask) -> None:
     assert judge.most == 3
     assert [out.group_id for out in reply.groups] == [str(index) for index in range(12)]
     assert all(out.responses[0].status == "judged" for out in reply.groups)
-    assert reply.timing_s.queue >= 0.05
+    assert reply.timing_s.queue > 0
 
 
 @pytest.mark.parametrize(
