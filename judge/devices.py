@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, ModelError
 
 
 def resolve(device: str, dtype: str) -> tuple[Any, Any]:
@@ -12,13 +12,17 @@ def resolve(device: str, dtype: str) -> tuple[Any, Any]:
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU where there is one.
-        dtype: ``float32``, ``bfloat16``, ``float16``; ``auto`` is bfloat16 on a GPU and float32 elsewhere.
+        dtype: ``float32``, ``bfloat16``, ``float16``; ``auto`` is bfloat16 on a GPU and float32 elsewhere (most CPUs
+            emulate bfloat16, several times slower).
 
     Raises:
         ConfigError: an unknown name, or a GPU that is not there.
+        ModelError: there is no torch.
     """
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise ModelError("local models need the extra 'local'; run: pip install 'sgpo[local]'") from None
     try:
         where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError:

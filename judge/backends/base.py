@@ -1,4 +1,4 @@
-"""What the critic asks of a text generator, whatever runs the model."""
+"""What prompted judges and rollouts ask of a text generator, whatever runs the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ class Message(TypedDict):
 
 
 Chat = Sequence[Message]
-"""One request: the turns so far; the model writes the next one."""
+"""One request: the turns so far; the model writes the next one. A last turn of the assistant is not finished: the model
+goes on with it (its text is not repeated in the reply)."""
+
+
+def is_begun(chat: Chat) -> bool:
+    """Whether the assistant's turn has begun already."""
+    return bool(chat) and chat[-1]["role"] == "assistant"
 
 
 @dataclass(frozen=True, slots=True)

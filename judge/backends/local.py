@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from judge.backends.base import Chat, Generation, PromptTooLong, Reply, Sampling
+from judge.backends.base import Chat, Generation, PromptTooLong, Reply, Sampling, is_begun
+from judge.devices import resolve
 from judge.errors import BackendTimeout, ModelError
 from judge.models import find_model, load_model
 from judge.types import Usage
@@ -48,12 +49,13 @@ class LocalBackend:
             ModelError: when there is no such model, or no torch to run it.
         """
         self._files = find_model(model)
-        self._device, self._dtype = pick_device()
+        device, dtype = resolve("auto", "auto")
+        self._device, self._dtype = str(device), str(dtype).removeprefix("torch.")
         label = Path(model).resolve().name if Path(model).exists() else model
         self._name = f"local:{label}@{self._files.digest()}-{self._dtype}"
         self._batch_size = batch_size
         self._timeout_s = timeout_s
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="critic")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generate")
         self._stop = threading.Event()
         self._loaded: tuple[Any, Any] | None = None
 
@@ -139,20 +141,12 @@ class LocalBackend:
             )
 
 
-def pick_device() -> tuple[str, str]:
-    """Device and number format: bfloat16 is for GPUs; most CPUs emulate it, several times slower than float32."""
-    try:
-        import torch
-    except ImportError:
-        raise ModelError("local models need the extra 'local'; run: pip install 'sgpo[local]'") from None
-    return ("cuda", "bfloat16") if torch.cuda.is_available() else ("cpu", "float32")
-
-
 def chat_ids(tokenizer: Any, chat: Chat) -> tuple[int, ...]:
-    """Token ids of the chat, up to where the assistant's turn begins."""
+    """Token ids of the chat, up to where the assistant goes on."""
     if not tokenizer.chat_template:
-        raise ModelError("the critic's model has no chat template; give an instruction-tuned model")
-    encoded = tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, return_dict=True)
+        raise ModelError("the model has no chat template; give an instruction-tuned model")
+    turn = {"continue_final_message": True} if is_begun(chat) else {"add_generation_prompt": True}
+    encoded = tokenizer.apply_chat_template(list(chat), return_dict=True, **turn)
     return tuple(encoded["input_ids"])
 
 

@@ -20,7 +20,7 @@ import aiohttp
 import stamina
 from pydantic import BaseModel, Field, ValidationError
 
-from judge.backends.base import Chat, Generation, PromptTooLong, Reply, Sampling
+from judge.backends.base import Chat, Generation, PromptTooLong, Reply, Sampling, is_begun
 from judge.errors import BackendError, BackendTimeout, ConfigError
 from judge.types import Usage
 
@@ -116,13 +116,15 @@ class OpenAIBackend:
         return Reply(generations, usage, error, time.monotonic() - start)
 
     async def _sample(self, chat: Chat, sampling: Sampling, index: int) -> Reply:
-        body = {
+        body: dict[str, object] = {
             "model": self._model,
             "messages": list(chat),
             "temperature": sampling.temperature,
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed + index,
         }
+        if is_begun(chat):  # known to vLLM and SGLang
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
         num_calls = 0
         try:
             async with self._slots:

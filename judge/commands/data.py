@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judge.commands.exit_status import OK
+from judge.command_line import OK
 
 if TYPE_CHECKING:
     from judge.data.load_report import LoadReport

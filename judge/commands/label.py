@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from judge.commands.exit_status import FAILED, OK, complain
+from judge.command_line import FAILED, OK, complain
 
 if TYPE_CHECKING:
-    from judge.data.labels.continuer import Continuer
+    from judge.backends.base import TextBackend
     from judge.data.labels.inject import InjectReport
     from judge.data.labels.monte_carlo import RolloutSettings
     from judge.data.labels.rollout_file import RolloutSummary
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from judge.types import Record
 
     SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+LOCAL_BATCH = 32
+"""Endings that a model in this process writes at once."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,7 +54,10 @@ def _add_rollout(ways: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = ways.add_parser("rollout", help="label by a policy's rollouts", description=description)
     _add_input(parser)
     parser.add_argument("--model", required=True, help="the policy: a folder, hub id, packaged or served name")
-    parser.add_argument("--base-url", help="of an OpenAI-compatible vLLM server; default: the model runs in here")
+    parser.add_argument(
+        "--base-url",
+        help="of a vLLM or SGLang server (others may begin a new turn and give wrong labels); default: in this process",
+    )
     parser.add_argument("--api-key-env", default="", metavar="NAME", help="environment variable with the server's key")
     parser.add_argument("--config", type=Path, help="TOML with a [rollout] table; default: the settings' defaults")
     parser.add_argument("--window", type=int, default=16, metavar="N", help="responses rolled out together")
@@ -114,10 +121,10 @@ def roll_out(args: argparse.Namespace) -> int:
         raise ConfigError(f"--window {args.window}: at least 1 is needed")
     settings = _settings(RolloutSettings, "rollout", args.config)
     records = _records(args)
-    continuer = _continuer(args)
+    policy = _policy(args)
     if args.overwrite:
         args.output.unlink(missing_ok=True)
-    summary = asyncio.run(_label(records, settings, continuer, args))
+    summary = asyncio.run(_label(records, settings, policy, args))
     print(f"{args.output}: {_describe_rollouts(summary)}")
     if summary.num_left:
         why = f"{summary.num_left} rows have no labels yet ({summary.first_failure})"
@@ -126,7 +133,7 @@ def roll_out(args: argparse.Namespace) -> int:
 
 
 async def _label(
-    records: list[Record], settings: RolloutSettings, continuer: Continuer, args: argparse.Namespace
+    records: list[Record], settings: RolloutSettings, policy: TextBackend, args: argparse.Namespace
 ) -> RolloutSummary:
     from tqdm import tqdm
 
@@ -137,11 +144,11 @@ async def _label(
     try:
         with tqdm(total=len(records), unit="row", desc="rollout") as bar:
             return await label_file(
-                records, args.output, settings, continuer, checker, window=args.window, progress=bar.update
+                records, args.output, settings, policy, checker, window=args.window, progress=bar.update
             )
     finally:
         await checker.aclose()
-        await continuer.aclose()
+        await policy.aclose()
 
 
 def _describe_rollouts(summary: RolloutSummary) -> str:
@@ -173,15 +180,15 @@ def keep_agreed(args: argparse.Namespace) -> int:
     return OK
 
 
-def _continuer(args: argparse.Namespace) -> Continuer:
+def _policy(args: argparse.Namespace) -> TextBackend:
     """The policy that the arguments name."""
-    from judge.data.labels.continuer import OpenAIContinuer
-
     if args.base_url:
-        return OpenAIContinuer(base_url=args.base_url, model=args.model, api_key_env=args.api_key_env)
-    from judge.data.labels.local_continuer import LocalContinuer
+        from judge.backends.openai import OpenAIBackend
 
-    return LocalContinuer(args.model)
+        return OpenAIBackend(base_url=args.base_url, model=args.model, api_key_env=args.api_key_env)
+    from judge.backends.local import LocalBackend
+
+    return LocalBackend(args.model, batch_size=LOCAL_BATCH)
 
 
 def _records(args: argparse.Namespace) -> list[Record]:

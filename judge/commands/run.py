@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judge.commands.exit_status import FAILED, OK, complain
+from judge.command_line import FAILED, OK, complain
 
 if TYPE_CHECKING:
     from judge.judges.base import Judge

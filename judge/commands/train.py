@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from judge.commands.exit_status import OK
+from judge.command_line import OK
 
 KINDS = ("probe", "features", "classifier", "critic")
 
@@ -37,13 +36,13 @@ def main(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "datasets", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    metrics = train(args.kind, args.config, args.set, args.output)
+    metrics = train(args.kind, args.config, args.set, args.output, args.command_line)
     print(json.dumps({key: value for key, value in metrics.items() if key != "history"}, indent=2))
     print(f"{args.output}: a judge of kind '{args.kind}'; its card is {args.output / 'README.md'}")
     return OK
 
 
-def train(kind: str, config: Path, overrides: list[str], output: Path) -> Mapping[str, Any]:
+def train(kind: str, config: Path, overrides: list[str], output: Path, command: str) -> Mapping[str, Any]:
     """Read the configuration, and hand over to the trainer of the kind."""
     from judge.registry import set_option
     from judge.settings import parse_table, read_toml
@@ -52,7 +51,6 @@ def train(kind: str, config: Path, overrides: list[str], output: Path) -> Mappin
     for option in overrides:
         set_option(table, option, "--set")
     where = str(config)
-    command = shlex.join(["sgpo-judge", *sys.argv[1:]])
     if kind == "probe":
         from judge.train.probe import ProbeTraining, train_probe
 

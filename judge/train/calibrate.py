@@ -16,6 +16,8 @@ import numpy as np
 
 from judge.calibration import Calibration, Decoding, logit
 from judge.errors import DataError
+from judge.measures import first_error_metrics
+from judge.train.measures import conditional_accuracy, predictions
 from judge.types import NO_ERROR
 
 logger = logging.getLogger(__name__)
@@ -97,13 +99,16 @@ def f1_curve(scores: Sequence[Sequence[float]], labels: Sequence[int], decoding:
         levels = [1 - float(np.prod([1 - hazard for hazard in row])) for row in hazards]
     quantiles = np.quantile(levels, np.linspace(0, 1, NUM_CANDIDATES))
     thresholds = sorted({min(max(float(value), 0.0), 1.0) for value in quantiles})
-    points = [_accuracies(scores, labels, decoding.model_copy(update={"threshold": value})) for value in thresholds]
+    points = [
+        first_error_metrics(labels, predictions(scores, decoding.model_copy(update={"threshold": value})))
+        for value in thresholds
+    ]
     return Curve(
         rule=decoding.rule,
         thresholds=tuple(thresholds),
-        error_acc=tuple(error for error, _ in points),
-        correct_acc=tuple(correct for _, correct in points),
-        f1=tuple(harmonic_mean(error, correct) for error, correct in points),
+        error_acc=tuple(point.error_acc or 0.0 for point in points),
+        correct_acc=tuple(point.correct_acc or 0.0 for point in points),
+        f1=tuple(point.f1 or 0.0 for point in points),
     )
 
 
@@ -159,26 +164,3 @@ def check_calibration_labels(labels: Sequence[int | None]) -> None:
             f"the calibration split holds {num_error} solutions with an error and {len(labels) - num_error} without; "
             f"both kinds and {MIN_ROWS} rows are needed: raise calibration_share, or add data"
         )
-
-
-def conditional_accuracy(scores: Sequence[Sequence[float]], labels: Sequence[int], decoding: Decoding) -> float:
-    """Share of the wrong solutions whose first error is found when they are known to be wrong."""
-    hits = [
-        decoding.decode(probs, known_wrong=True)[1].first_error == label
-        for probs, label in zip(scores, labels, strict=True)
-        if label != NO_ERROR
-    ]
-    return sum(hits) / len(hits)
-
-
-def harmonic_mean(a: float, b: float) -> float:
-    """``2ab / (a + b)``, and 0 when both are 0."""
-    return 2 * a * b / (a + b) if a + b else 0.0
-
-
-def _accuracies(scores: Sequence[Sequence[float]], labels: Sequence[int], decoding: Decoding) -> tuple[float, float]:
-    found = [decoding.decode(probs, known_wrong=False)[1].first_error for probs in scores]
-    pairs = list(zip(found, labels, strict=True))
-    error_hits = [guess == label for guess, label in pairs if label != NO_ERROR]
-    correct_hits = [guess is None for guess, label in pairs if label == NO_ERROR]
-    return sum(error_hits) / len(error_hits), sum(correct_hits) / len(correct_hits)

@@ -10,9 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from judge.data.training_set import load_training_set
-from judge.errors import ConfigError
-from judge.registry import MANIFEST
+from judge.train.begin import begin
 from judge.train.classifier_settings import ClassifierTrainSettings
 
 __all__ = ["ClassifierTrainSettings", "train_classifier"]
@@ -36,14 +34,11 @@ def train_classifier(
         ModelError: no such base model.
         OSError: no room for a checkpoint or for the judge.
     """
-    if output.exists() and not (output / MANIFEST).is_file() and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(f"{output}: exists and holds no judge; give another output folder")
-    data = load_training_set(settings.data)
+    output, data = begin(settings.data, output)
 
     from judge.train.classifier_run import prepare, run
     from judge.train.classifier_write import write
 
-    output = output.expanduser().resolve()
     checkpoints = output.with_name(f"{output.name}.checkpoints")
     prepared = prepare(settings, data)
     history = run(settings, prepared, checkpoints, data.digest)

@@ -35,13 +35,17 @@ class Solutions:
     """Whole solutions, for measuring."""
 
     encoded: list[Encoded] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    """0-based first error, `NO_ERROR` for none."""
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[int]:
+        """0-based first error of each, `NO_ERROR` for none."""
+        return [labelled(record) for record in self.records]
 
     def sample(self, count: int, seed: int) -> Solutions:
         """At most ``count`` of them, from all sources alike."""
-        chosen = sorted(random.Random(seed).sample(range(len(self.labels)), min(count, len(self.labels))))  # noqa: S311
-        return Solutions([self.encoded[i] for i in chosen], [self.labels[i] for i in chosen])
+        chosen = sorted(random.Random(seed).sample(range(len(self.records)), min(count, len(self.records))))  # noqa: S311
+        return Solutions([self.encoded[i] for i in chosen], [self.records[i] for i in chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,11 @@ def whole_solutions(encoder: StepEncoder, records: Sequence[Record], rule: Lengt
     """All steps of labelled records, those left out that are too long."""
     solutions = Solutions()
     for record in records:
+        labelled(record)
         encoded = encoder.encode(record.problem, record.steps)
         if rule.keeps(encoded, record):
             solutions.encoded.append(encoded)
-            solutions.labels.append(labelled(record))
+            solutions.records.append(record)
     return solutions
 
 

@@ -15,7 +15,7 @@ from judge.data.training_set import TrainingSet
 from judge.devices import resolve
 from judge.encoding import StepEncoder
 from judge.errors import ConfigError
-from judge.train.calibrate import fit_decoding
+from judge.train.calibrate import check_calibration_labels
 from judge.train.classifier_checkpoints import claim, last_whole
 from judge.train.classifier_examples import (
     Example,
@@ -96,12 +96,11 @@ def encode(encoder: StepEncoder, data: TrainingSet, settings: ClassifierTrainSet
     calibration = whole_solutions(encoder, data.calibration, rule)
     if not examples:
         raise ConfigError(f"'max_tokens' = {settings.max_tokens}: all {len(data.train)} training records are longer")
-    # What is to come after the training must work: a calibration split that is too small is found out now.
-    fit_decoding([[0.5] * len(solution.step_ids) for solution in calibration.encoded], calibration.labels)
+    check_calibration_labels(calibration.labels)
     too_long = {
         "train": len(data.train) - len(examples),
-        "validation": len(data.validation) - len(validation.labels),
-        "calibration": len(data.calibration) - len(calibration.labels),
+        "validation": len(data.validation) - len(validation.records),
+        "calibration": len(data.calibration) - len(calibration.records),
     }
     logger.info("%s examples; too long and left out: %s", len(examples), too_long)
     return EncodedData(examples, validation, calibration, too_long)

@@ -9,6 +9,7 @@ from pydantic import Field
 from judge.data.training_set import DataSettings
 from judge.encoding import Template
 from judge.settings import Settings
+from judge.train.calibrate import Method
 
 
 class LoraSettings(Settings):
@@ -50,6 +51,8 @@ class ClassifierTrainSettings(Settings):
     """Padded tokens in one forward, at least one example's: what decides how much memory is needed."""
     accumulation: int = Field(default=4, ge=1)
     """Forwards in one optimizer step."""
+    calibration: Method = "platt"
+    """How raw scores are turned into probabilities."""
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

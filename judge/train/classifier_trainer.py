@@ -17,12 +17,12 @@ from transformers import Trainer, TrainingArguments
 from judge.calibration import Decoding
 from judge.encoding import StepEncoder
 from judge.errors import JudgeError
-from judge.train.calibrate import conditional_accuracy, step_targets
+from judge.train.calibrate import step_targets
 from judge.train.classifier_checkpoints import last_whole, room_needed
 from judge.train.classifier_examples import IGNORED, Example, Solutions
 from judge.train.classifier_model import StepClassifier
 from judge.train.classifier_settings import ClassifierTrainSettings
-from judge.types import NO_ERROR
+from judge.train.measures import conditional_accuracy
 
 WEIGHTS: Final = "model.safetensors"
 
@@ -126,13 +126,17 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
 def measure(model: StepClassifier, encoder: StepEncoder, solutions: Solutions, token_budget: int) -> dict[str, float]:
     """Mean negative log-likelihood of the steps up to the first error, and how often that error is found."""
     scores = model.hazards(encoder, solutions.encoded, token_budget)
-    flat, targets = step_targets(scores, solutions.labels)
+    metrics = {"loss": mean_loss(scores, solutions.labels)}
+    accuracy = conditional_accuracy(scores, solutions.labels, Decoding())
+    return metrics if accuracy is None else {**metrics, "conditional_acc": accuracy}
+
+
+def mean_loss(scores: Sequence[Sequence[float]], labels: Sequence[int]) -> float:
+    """Mean negative log-likelihood of the steps up to the first error, in nats."""
     tiny = torch.finfo(torch.float32).tiny
+    flat, targets = step_targets(scores, labels)
     likelihoods = [prob if target else 1 - prob for prob, target in zip(flat, targets, strict=True)]
-    metrics = {"loss": -sum(math.log(max(value, tiny)) for value in likelihoods) / len(flat)}
-    if any(label != NO_ERROR for label in solutions.labels):
-        metrics["first_error_accuracy"] = conditional_accuracy(scores, solutions.labels, Decoding())
-    return metrics
+    return -sum(math.log(max(value, tiny)) for value in likelihoods) / len(flat)
 
 
 def training_arguments(

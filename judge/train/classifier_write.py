@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from judge.backbone import fingerprint
 from judge.data.training_set import TrainingSet
-from judge.judge_folder import BaseModelRef, Manifest, write_folder
+from judge.judge_folder import BaseModelRef
 from judge.schemes.own import ADAPTER, KIND, MODEL, ClassifierHead, adapter_digest
-from judge.train.calibrate import fit_decoding
-from judge.train.card import CardFacts, draw_pictures, write_card
+from judge.train.card import CardFacts
 from judge.train.classifier_checkpoints import room_needed
+from judge.train.classifier_examples import Solutions
 from judge.train.classifier_run import Prepared
 from judge.train.classifier_settings import ClassifierTrainSettings
-from judge.train.classifier_trainer import measure
+from judge.train.finish import Scored, Trained, finish
 
 HISTORY: Final = "history.json"
 
@@ -38,46 +38,40 @@ def write(
     Raises:
         OSError: no room for the judge; the checkpoints are left.
     """
-    calibration = prepared.data.calibration
-    scores = prepared.model.hazards(prepared.encoder, calibration.encoded, settings.batch_tokens)
-    decoding, fitted = fit_decoding(scores, calibration.labels)
-    metrics = {**measured(settings, prepared), "calibration": fitted}
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
         room_needed(output, "make room and run the same command: nothing is trained again"),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch,
     ):
         weights = Path(scratch)
-        manifest = Manifest(
-            kind=KIND,
-            base=base_reference(settings, prepared),
-            decoding=decoding,
-            data_digest=data.digest,
-            head=write_weights(weights, prepared).model_dump(),
-            training=settings.model_dump(mode="json"),
-            metrics=metrics,
-        )
-        facts = card_facts(settings, data, history, command)
+        shape = write_weights(weights, prepared)
 
-        def more(folder: Path) -> None:
+        def write_more(folder: Path) -> None:
             for path in weights.iterdir():
                 path.rename(folder / path.name)
             (folder / HISTORY).write_text(json.dumps(list(history), indent=1) + "\n", encoding="utf-8")
-            draw_pictures(folder, scores, calibration.labels, decoding, facts)
 
         head = prepared.model.head
-        arrays = {"weight": head.weight.detach().cpu().numpy(), "bias": head.bias.detach().cpu().numpy()}
-        write_folder(output, manifest, arrays, write_card(manifest, facts), more)
-    return {**metrics, "data": data.report, "history": list(history)}
+        trained = Trained(
+            kind=KIND,
+            settings=settings,
+            base=base_reference(settings, prepared),
+            head=shape.model_dump(),
+            arrays={"weight": head.weight.detach().cpu().numpy(), "bias": head.bias.detach().cpu().numpy()},
+            validation=scored(settings, prepared, prepared.data.validation),
+            calibration=scored(settings, prepared, prepared.data.calibration),
+            facts=card_facts(settings, data, history, command),
+            metrics={"examples": len(prepared.data.examples), "too_long": prepared.data.too_long},
+            write_more=write_more,
+        )
+        metrics = finish(trained, data, settings.calibration, output)
+    return {**metrics, "history": list(history)}
 
 
-def measured(settings: ClassifierTrainSettings, prepared: Prepared) -> dict[str, Any]:
-    """What was trained on, and how well the validation split is told."""
-    data = prepared.data
-    metrics: dict[str, Any] = {"examples": len(data.examples), "too_long": data.too_long}
-    if data.validation.labels:
-        metrics["validation"] = measure(prepared.model, prepared.encoder, data.validation, settings.batch_tokens)
-    return metrics
+def scored(settings: ClassifierTrainSettings, prepared: Prepared, solutions: Solutions) -> Scored:
+    """Raw hazards of all steps."""
+    scores = prepared.model.hazards(prepared.encoder, solutions.encoded, settings.batch_tokens)
+    return Scored(solutions.records, scores)
 
 
 def base_reference(settings: ClassifierTrainSettings, prepared: Prepared) -> BaseModelRef:

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from judge.calibration import logit
-from judge.data.training_set import TrainingSet, load_training_set
+from judge.data.training_set import TrainingSet
 from judge.encoding import StepEncoder
 from judge.errors import DataError
 from judge.features.estimators import Estimator, from_boosting, from_logistic, log_odds
 from judge.features.matrix import Surprisals, feature_names, feature_table
-from judge.judge_folder import BaseModelRef, refuse_foreign
+from judge.judge_folder import BaseModelRef
 from judge.judges.features import PROBE_PREFIX, FeaturesShape, digit_tokens
 from judge.probe_head import HeadShape, ProbeHead, to_arrays
 from judge.settings import Settings
-from judge.train.calibrate import check_calibration_labels
+from judge.train.begin import begin
 from judge.train.card import CardFacts
 from judge.train.cross_fit import out_of_fold_scores
 from judge.train.finish import Scored, Trained, finish
@@ -124,10 +124,7 @@ def train_features(settings: FeaturesTraining, output: Path, command: str) -> di
     Raises:
         JudgeError: wrong settings or data, a missing model; the message says what.
     """
-    output = output.expanduser().resolve()
-    refuse_foreign(output)
-    data = load_training_set(settings.data)
-    check_calibration_labels([record.label for record in data.calibration])
+    output, data = begin(settings.data, output)
     if settings.probe or settings.surprisal:
         material = read_with_model(settings, data, work_folder(output))
     else:

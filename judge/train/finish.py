@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class Trained:
     calibration: Scored
     facts: CardFacts
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    write_more: Callable[[Path], None] = lambda _: None
+    """Writes what is neither an array nor a picture (an adapter, a model) into the folder it is given."""
 
 
 def finish(trained: Trained, data: TrainingSet, method: Method, output: Path) -> dict[str, Any]:
@@ -81,11 +83,12 @@ def finish(trained: Trained, data: TrainingSet, method: Method, output: Path) ->
         },
     )
 
-    def pictures(folder: Path) -> None:
+    def more(folder: Path) -> None:
+        trained.write_more(folder)
         shown = trained.validation.without(data.partial)
         if not shown.records:
             shown = calibration
         draw_pictures(folder, shown.scores, shown.labels, decoding, trained.facts)
 
-    write_folder(output, manifest, trained.arrays, write_card(manifest, trained.facts), pictures)
+    write_folder(output, manifest, trained.arrays, write_card(manifest, trained.facts), more)
     return {**manifest.metrics, "data": data.report}

@@ -6,8 +6,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from judge.calibration import Decoding
-from judge.train.calibrate import harmonic_mean
+from judge.measures import first_error_metrics
 from judge.types import NO_ERROR
+
+
+def predictions(scores: Sequence[Sequence[float]], decoding: Decoding) -> list[int]:
+    """First errors of solutions whose outcome is unknown, `NO_ERROR` for none.
+
+    Args:
+        scores: [solutions][steps] raw hazards.
+    """
+    found = [decoding.decode(probs, known_wrong=False)[1].first_error for probs in scores]
+    return [NO_ERROR if index is None else index for index in found]
+
+
+def conditional_accuracy(scores: Sequence[Sequence[float]], labels: Sequence[int], decoding: Decoding) -> float | None:
+    """Share of the wrong solutions whose first error is found when they are known to be wrong; None without any."""
+    wrong = [(probs, label) for probs, label in zip(scores, labels, strict=True) if label != NO_ERROR]
+    hits = [decoding.decode(probs, known_wrong=True)[1].first_error == label for probs, label in wrong]
+    return _mean(hits)
+
+
+def rts_error(
+    scores: Sequence[Sequence[float]], labels: Sequence[int], num_steps: Sequence[int], decoding: Decoding
+) -> float | None:
+    """Mean absolute error of RTS, in shares of the steps, over the solutions that are known to be wrong."""
+    errors = []
+    for probs, label, total in zip(scores, labels, num_steps, strict=True):
+        found = None if label == NO_ERROR else decoding.decode(probs, known_wrong=True)[1].first_error
+        if found is not None:
+            errors.append(abs(found - label) / total)
+    return _mean(errors)
 
 
 def first_error_measures(
@@ -22,32 +51,17 @@ def first_error_measures(
 
     Returns:
         ``error_acc``, ``correct_acc``, ``f1`` (unknown outcome, the decoding's threshold); ``conditional_acc`` and
-        ``rts_mae`` (wrong solutions, known to be wrong; rts in steps, of the index that is decoded). None where no row
-        bears on it.
+        ``rts_mae`` (wrong solutions, known to be wrong; of the index that is decoded). None where no row bears on it.
     """
-    error_hits: list[bool] = []
-    correct_hits: list[bool] = []
-    found_hits: list[bool] = []
-    rts_errors: list[float] = []
-    for probs, label, total in zip(scores, labels, num_steps, strict=True):
-        _, cold = decoding.decode(probs, known_wrong=False)
-        if label == NO_ERROR:
-            correct_hits.append(cold.first_error is None)
-            continue
-        error_hits.append(cold.first_error == label)
-        _, known = decoding.decode(probs, known_wrong=True)
-        found_hits.append(known.first_error == label)
-        if known.first_error is not None:
-            rts_errors.append(abs(known.first_error - label) / total)
-    error_acc, correct_acc = _mean(error_hits), _mean(correct_hits)
+    metrics = first_error_metrics(labels, predictions(scores, decoding))
     return {
-        "num_error": len(error_hits),
-        "num_correct": len(correct_hits),
-        "error_acc": error_acc,
-        "correct_acc": correct_acc,
-        "f1": None if error_acc is None or correct_acc is None else harmonic_mean(error_acc, correct_acc),
-        "conditional_acc": _mean(found_hits),
-        "rts_mae": _mean(rts_errors),
+        "num_error": metrics.num_error,
+        "num_correct": metrics.num_correct,
+        "error_acc": metrics.error_acc,
+        "correct_acc": metrics.correct_acc,
+        "f1": metrics.f1,
+        "conditional_acc": conditional_accuracy(scores, labels, decoding),
+        "rts_mae": rts_error(scores, labels, num_steps, decoding),
     }
 
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 from pydantic import Field
 
 from judge.backbone import Backbone, cut, load_backbone
-from judge.data.training_set import DataSettings, load_training_set
+from judge.data.training_set import DataSettings
 from judge.encoding import StepEncoder, Template
-from judge.judge_folder import BaseModelRef, refuse_foreign
+from judge.judge_folder import BaseModelRef
 from judge.probe_head import HeadShape, Readout, to_arrays
 from judge.settings import Settings
-from judge.train.calibrate import Method, check_calibration_labels
+from judge.train.begin import begin
+from judge.train.calibrate import Method
 from judge.train.card import CardFacts
 from judge.train.finish import Scored, Trained, finish
 from judge.train.head import Fitted, HeadTraining, score_records
@@ -81,10 +82,7 @@ def train_probe(settings: ProbeTraining, output: Path, command: str) -> dict[str
     Raises:
         JudgeError: wrong settings or data, a missing model; the message says what.
     """
-    output = output.expanduser().resolve()
-    refuse_foreign(output)
-    data = load_training_set(settings.data)
-    check_calibration_labels([record.label for record in data.calibration])
+    output, data = begin(settings.data, output)
     backbone, encoder, shapes = prepare(settings)
     stores = collect_stores(
         backbone,

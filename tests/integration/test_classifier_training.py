@@ -151,7 +151,7 @@ def test_it_learns(whole: Path, place: Path) -> None:
     validations = [entry for entry in result["history"] if "validation_loss" in entry]
     assert losses[-1] < losses[0] / 3
     assert validations[-1]["validation_loss"] < validations[0]["validation_loss"]
-    assert result["validation"]["first_error_accuracy"] >= 0.9
+    assert result["validation"]["conditional_acc"] >= 0.9
     assert result["too_long"] == {"train": 0, "validation": 0, "calibration": 0}
     firsts = [max(range(len(scores)), key=scores.__getitem__) for scores in judged(whole)]
     wanted = [(number, row(number)["label"]) for number in range(1000, 1012)]

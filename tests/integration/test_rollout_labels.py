@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from judge.backends.base import PromptTooLong, Sampling
+from judge.backends.base import Chat, PromptTooLong, Sampling
+from judge.backends.local import LocalBackend, chat_ids
+from judge.backends.openai import OpenAIBackend
 from judge.commands import label
-from judge.data.labels.continuer import Begun, Continuer, OpenAIContinuer
-from judge.data.labels.local_continuer import LocalContinuer, begun_ids
 from judge.models import ModelFiles, load_tokenizer
 from judge.records import read_rows, write_records
 from judge.types import Record
 
 SUM = "What is 12 + 5? Answer in one line."
-BEGUN = Begun(SUM, "12 + 5 = ")
+
+
+def begun(prompt: str, prefix: str) -> Chat:
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": prefix}]
+
+
+BEGUN = begun(SUM, "12 + 5 = ")
 
 
 def command(*args: object) -> argparse.Namespace:
@@ -29,7 +35,7 @@ def command(*args: object) -> argparse.Namespace:
 
 def test_the_assistant_s_turn_is_left_open(smollm2: Path) -> None:
     tokenizer = load_tokenizer(ModelFiles(smollm2))
-    text = tokenizer.decode(begun_ids(tokenizer, BEGUN))
+    text = tokenizer.decode(chat_ids(tokenizer, BEGUN))
     assert text.endswith(f"{SUM}<|im_end|>\n<|im_start|>assistant\n12 + 5 = ")
 
 
@@ -49,10 +55,9 @@ async def test_the_server_is_asked_to_go_on() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    policy = OpenAIContinuer(base_url=url, model="policy")
-    assert isinstance(policy, Continuer)
+    policy = OpenAIBackend(base_url=url, model="policy")
     try:
-        (reply,) = await policy.go_on([BEGUN], Sampling(2, 0.7, 8, 5))
+        (reply,) = await policy.generate([BEGUN], Sampling(2, 0.7, 8, 5))
     finally:
         await policy.aclose()
         server.close()
@@ -70,16 +75,15 @@ async def test_the_server_is_asked_to_go_on() -> None:
 
 @pytest.mark.slow
 async def test_a_real_policy_goes_on(smollm2: Path) -> None:
-    policy = LocalContinuer(str(smollm2), batch_size=4)
-    assert isinstance(policy, Continuer)
-    capital, long = Begun("What is the capital of France?", "The capital of France is"), Begun("word " * 9000, "So")
+    policy = LocalBackend(str(smollm2), batch_size=4)
+    capital, long = begun("What is the capital of France?", "The capital of France is"), begun("word " * 9000, "So")
     try:
-        replies = await policy.go_on([capital, long], Sampling(3, 0.3, 6, 0))
+        replies = await policy.generate([capital, long], Sampling(3, 0.3, 6, 0))
         assert [generation.text[:6] for generation in replies[0].generations] == [" Paris"] * 3
         assert len(replies[0].generations) == 3
         assert 0 < replies[0].usage.completion_tokens <= 18
         assert isinstance(replies[1].error, PromptTooLong)
-        again = await policy.go_on([capital], Sampling(3, 0.3, 6, 0))
+        again = await policy.generate([capital], Sampling(3, 0.3, 6, 0))
         assert again[0].generations == replies[0].generations
     finally:
         await policy.aclose()

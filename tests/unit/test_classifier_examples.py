@@ -67,7 +67,9 @@ def test_whole_solutions_keep_the_later_steps(tokenizer: Any) -> None:
 
 
 def test_a_sample_of_solutions_is_no_first_part() -> None:
-    solutions = Solutions([Encoded((i,), ((i,),)) for i in range(50)], list(range(50)))
+    solutions = Solutions(
+        [Encoded((i,), ((i,),)) for i in range(50)], [record(i, steps=("step",) * 50) for i in range(50)]
+    )
     sampled = solutions.sample(10, seed=3)
     assert sampled == solutions.sample(10, seed=3)
     assert [encoded.prompt_ids[0] for encoded in sampled.encoded] == sampled.labels

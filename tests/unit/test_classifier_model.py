@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from judge.train.classifier_examples import IGNORED, Solutions, example
 from judge.train.classifier_model import StepClassifier
 from judge.train.classifier_run import curve_row, wrong_share
 from judge.train.classifier_trainer import Batches, measure
-from judge.types import NO_ERROR
+from judge.types import NO_ERROR, Record
 from tests.unit.classifier_tiny import byte_tokenizer, causal_model
 
 EXAMPLES = [
@@ -91,12 +92,14 @@ def test_a_new_head_starts_from_the_share_of_wrong_steps() -> None:
 
 def test_measure(classifier: StepClassifier) -> None:
     encoder = StepEncoder(byte_tokenizer())
-    solutions = Solutions([Encoded((1, 2, 3), ((4, 5), (6,), (7, 8)))], [1])
+    record = Record("1 + 2?", ("one", "two", "three"), 1)
+    solutions = Solutions([Encoded((1, 2, 3), ((4, 5), (6,), (7, 8)))], [record])
     first, second, _ = classifier.hazards(encoder, solutions.encoded, 64)[0]
     measured = measure(classifier, encoder, solutions, 64)
     assert measured["loss"] == pytest.approx(-(math.log(1 - first) + math.log(second)) / 2)
-    assert measured["first_error_accuracy"] in (0.0, 1.0)
-    assert "first_error_accuracy" not in measure(classifier, encoder, Solutions(solutions.encoded, [NO_ERROR]), 64)
+    assert measured["conditional_acc"] in (0.0, 1.0)
+    all_right = Solutions(solutions.encoded, [replace(record, label=NO_ERROR)])
+    assert "conditional_acc" not in measure(classifier, encoder, all_right, 64)
 
 
 def test_weights_of_another_model_are_refused(classifier: StepClassifier) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from judge.answers import AnswerChecker
-from judge.backends.base import Generation, PromptTooLong, Reply, Sampling
-from judge.data.labels.continuer import Begun, Continuer
+from judge.backends.base import Chat, Generation, PromptTooLong, Reply, Sampling, TextBackend
 from judge.data.labels.monte_carlo import Progress, RolloutSettings, Tally
 from judge.data.labels.rollout_file import RolloutSummary, label_file
 from judge.errors import BackendError, DataError
@@ -38,14 +37,15 @@ class Scripted:
     batches: list[int] = field(default_factory=list)
     stop_after: int | None = None
 
-    async def go_on(self, begun: Sequence[Begun], sampling: Sampling) -> list[Reply]:
+    async def generate(self, chats: Sequence[Chat], sampling: Sampling) -> list[Reply]:
         if self.stop_after is not None and len(self.batches) >= self.stop_after:
             raise Killed
-        self.batches.append(len(begun))
-        return [self.reply(each, sampling) for each in begun]
+        self.batches.append(len(chats))
+        return [self.reply(chat, sampling) for chat in chats]
 
-    def reply(self, begun: Begun, sampling: Sampling) -> Reply:
-        problem, num_steps = begun.prompt.split("\n")[0], begun.prefix.count("\n")
+    def reply(self, chat: Chat, sampling: Sampling) -> Reply:
+        user, assistant = chat
+        problem, num_steps = user["content"].split("\n")[0], assistant["content"].count("\n")
         self.asked.append((problem, num_steps))
         chance = self.script[problem][num_steps - 1]
         if isinstance(chance, BackendError):
@@ -67,14 +67,14 @@ def record(name: str, num_steps: int, *, right: bool = False) -> Record:
 async def run(
     records: Sequence[Record],
     output: Path,
-    continuer: Continuer,
+    policy: TextBackend,
     settings: RolloutSettings | None = None,
     window: int = 3,
 ) -> RolloutSummary:
     checker = AnswerChecker()
     try:
         return await label_file(
-            records, output, settings or RolloutSettings(), continuer, checker, window=window, progress=lambda _: None
+            records, output, settings or RolloutSettings(), policy, checker, window=window, progress=lambda _: None
         )
     finally:
         await checker.aclose()

@@ -17,8 +17,7 @@ from typing import Final, Protocol
 from pydantic import Field
 
 from judge.answers import AnswerFailure, AnswerItem
-from judge.backends.base import Reply, Sampling
-from judge.data.labels.continuer import Begun, Continuer
+from judge.backends.base import Chat, Reply, Sampling, TextBackend
 from judge.settings import Settings
 from judge.types import NO_ERROR, Record, Usage
 
@@ -118,21 +117,22 @@ class Progress:
             return range(start, start)
         return range(start, start + 1 if self.settings.stop_early else len(self.record.steps))
 
+    def chat(self, step: int) -> Chat:
+        """The problem, and the response up to a step, which the policy goes on with."""
+        prompt = f"{self.record.problem}\n{self.settings.instruction}"
+        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": self.prefix(step)}]
+
     def prefix(self, step: int) -> str:
         """The response up to a step, that one included."""
         separator = self.settings.separator
         return separator.join(self.record.steps[: step + 1]) + separator
 
 
-async def advance(window: Sequence[Progress], continuer: Continuer, checker: Checker) -> None:
+async def advance(window: Sequence[Progress], policy: TextBackend, checker: Checker) -> None:
     """Roll out the next prefixes of all responses of the window together, and count their right answers."""
     jobs = [(progress, step) for progress in window for step in progress.wanted()]
-    begun = [
-        Begun(f"{progress.record.problem}\n{progress.settings.instruction}", progress.prefix(step))
-        for progress, step in jobs
-        if step < len(progress.record.steps) - 1
-    ]
-    replies = iter(await continuer.go_on(begun, window[0].settings.sampling) if begun else [])
+    begun = [progress.chat(step) for progress, step in jobs if step < len(progress.record.steps) - 1]
+    replies = iter(await policy.generate(begun, window[0].settings.sampling) if begun else [])
     for progress, step in jobs:
         is_last = step == len(progress.record.steps) - 1
         reply = None if is_last else next(replies)

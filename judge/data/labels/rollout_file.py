@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from judge.data.labels.continuer import Continuer
+from judge.backends.base import TextBackend
 from judge.data.labels.monte_carlo import Checker, Progress, RolloutSettings, advance
 from judge.errors import DataError
 from judge.records import faults, parse_object
@@ -80,7 +80,7 @@ async def label_file(
     records: Sequence[Record],
     output: Path,
     settings: RolloutSettings,
-    continuer: Continuer,
+    policy: TextBackend,
     checker: Checker,
     *,
     window: int,
@@ -99,7 +99,7 @@ async def label_file(
     """
     started = time.monotonic()
     check_records(records)
-    labeller = settings.fingerprint(continuer.name)
+    labeller = settings.fingerprint(policy.name)
     summary = RolloutSummary()
     done = take_up(output, records, labeller, summary)
     progress(len(done))
@@ -108,7 +108,7 @@ async def label_file(
     with output.open("a", encoding="utf-8") as file:
         while waiting:
             active = [each for each in waiting if not each.finished][:window]
-            await advance(active, continuer, checker)
+            await advance(active, policy, checker)
             stopped = all(each.failure and each.retryable for each in active)
             while waiting and waiting[0].finished:
                 _finish(waiting.pop(0), file.write, labeller, summary)

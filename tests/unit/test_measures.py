@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics import first_error_metrics
+from judge.measures import first_error_metrics
 
 LABELS = st.integers(-1, 4)
 PREDICTIONS = st.one_of(st.none(), st.integers(-1, 5))
