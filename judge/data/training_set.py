@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from judge.data.load_report import LoadReport
 from judge.data.overlap import Overlap, find_overlap, refuse_overlap
 from judge.data.problem_text import problem_key
+from judge.data.shared_steps import contradictions
 from judge.data.source import with_unique_ids
 from judge.data.sources import load_source
 from judge.data.splits import PARTS, Part, num_problems, part_of, sample_problems
@@ -70,7 +71,8 @@ class TrainingSet:
     partial: frozenset[str]
     """Ids of records that are no whole solutions (`DataSource.calibrate`): no first error is measured on them."""
     report: dict[str, object]
-    """As JSON: what each source gave and lost, its overlap with evaluation sets, and the sizes of the parts."""
+    """As JSON: what each source gave and lost, its overlap with evaluation sets, the sizes of the parts, and the
+    steps that several solutions share with contradictory labels."""
 
 
 def load_training_set(settings: DataSettings) -> TrainingSet:
@@ -101,13 +103,22 @@ def load_training_set(settings: DataSettings) -> TrainingSet:
         partial += [record.id] if is_partial else []
     _refuse_empty(parts, settings, num_problems(records))
     sizes = {part: _sizes(parts[part]) for part in PARTS}
+    disputed = contradictions(records)
+    if disputed:
+        problem, steps = disputed[0]
+        log.warning(
+            "%d steps are right by one label and wrong by another (the first read counts), as step %d of '%.60s'",
+            len(disputed),
+            len(steps) - 1,
+            problem,
+        )
     return TrainingSet(
         train=parts["train"],
         validation=parts["validation"],
         calibration=parts["calibration"],
         digest=_digest(parts),
         partial=frozenset(partial),
-        report={"sources": reports, "sizes": sizes, "seed": settings.seed},
+        report={"sources": reports, "sizes": sizes, "contradictory_steps": len(disputed), "seed": settings.seed},
     )
 
 

@@ -31,8 +31,12 @@ class CardFacts:
     """More numbers: a heading, and its rows."""
 
 
-def write_card(manifest: Manifest, facts: CardFacts) -> str:
-    """The card as Markdown; the pictures stand beside it (see `draw_pictures`)."""
+def write_card(manifest: Manifest, facts: CardFacts, data_report: Mapping[str, Any]) -> str:
+    """The card as Markdown; the pictures stand beside it (see `draw_pictures`).
+
+    Args:
+        data_report: what became of the training data (`TrainingSet.report`).
+    """
     base = manifest.base
     base_name = f"{base.name} (weights {base.fingerprint}, tokenizer {base.tokenizer_digest})" if base else "none"
     lines = [
@@ -54,7 +58,11 @@ def write_card(manifest: Manifest, facts: CardFacts) -> str:
         f"    {facts.command}",
         "",
     ]
-    for heading, table in {"Metrics": manifest.metrics, **facts.tables}.items():
+    for heading, table in {
+        "Metrics": manifest.metrics,
+        "Training data": data_table(data_report),
+        **facts.tables,
+    }.items():
         lines += [f"## {heading}", "", "| | |", "|---|---|"]
         lines += [f"| {key} | {_cell(value)} |" for key, value in _flat(table)]
         lines.append("")
@@ -63,6 +71,12 @@ def write_card(manifest: Manifest, facts: CardFacts) -> str:
     if facts.weaknesses:
         lines += ["", "## Known weaknesses", "", *(f"- {weakness}" for weakness in facts.weaknesses)]
     return "\n".join(lines) + "\n"
+
+
+def data_table(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of the training data with a name for every source in place of a list."""
+    sources = {f"source {number}": source for number, source in enumerate(report["sources"], start=1)}
+    return {**sources, **{key: value for key, value in report.items() if key != "sources"}}
 
 
 def draw_pictures(

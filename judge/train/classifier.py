@@ -34,14 +34,14 @@ def train_classifier(
         ModelError: no such base model.
         OSError: no room for a checkpoint or for the judge.
     """
-    output, data = begin(settings.data, output)
+    begun = begin(settings.data, settings.evaluation, output)
 
     from judge.train.classifier_run import prepare, run
     from judge.train.classifier_write import write
 
-    checkpoints = output.with_name(f"{output.name}.checkpoints")
-    prepared = prepare(settings, data)
-    history = run(settings, prepared, checkpoints, data.digest)
-    metrics = write(settings, prepared, data, history, output, command)
+    checkpoints = begun.output.with_name(f"{begun.output.name}.checkpoints")
+    prepared = prepare(settings, begun)
+    history = run(settings, prepared, checkpoints, begun.data.digest)
+    metrics = write(settings, prepared, begun, history, command)
     shutil.rmtree(checkpoints)
     return metrics

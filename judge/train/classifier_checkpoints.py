@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 RUN: Final = "run.json"
 STATE: Final = "trainer_state.json"
-FREE: Final = frozenset({"calibration", "device", "log_steps", "save_steps"})
+FREE: Final = frozenset({"calibration", "device", "evaluation", "log_steps", "save_steps"})
 """Settings that a resumed run may change: they have no part in what is learnt."""
 TORCH_WRITER: Final = "inline_container"
 """What torch's RuntimeError names when a file cannot be written."""

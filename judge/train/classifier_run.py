@@ -11,10 +11,10 @@ from typing import Any
 from transformers import set_seed
 
 from judge.backbone import Backbone, load_backbone
-from judge.data.training_set import TrainingSet
 from judge.devices import resolve
 from judge.encoding import StepEncoder
 from judge.errors import ConfigError
+from judge.train.begin import READ_TOKENS, Begun
 from judge.train.calibrate import check_calibration_labels
 from judge.train.classifier_checkpoints import claim, last_whole
 from judge.train.classifier_examples import (
@@ -39,6 +39,7 @@ class EncodedData:
     examples: list[Example]
     validation: Solutions
     calibration: Solutions
+    evaluation: dict[str, Solutions]
     too_long: dict[str, int]
     """Records left out, by split."""
 
@@ -55,7 +56,7 @@ class Prepared:
     data: EncodedData
 
 
-def prepare(settings: ClassifierTrainSettings, data: TrainingSet) -> Prepared:
+def prepare(settings: ClassifierTrainSettings, begun: Begun) -> Prepared:
     """Encode the data and build the model.
 
     Raises:
@@ -71,7 +72,7 @@ def prepare(settings: ClassifierTrainSettings, data: TrainingSet) -> Prepared:
     if settings.max_tokens > context:
         raise ConfigError(f"'max_tokens' = {settings.max_tokens}: '{settings.model}' reads at most {context} tokens")
     encoder = StepEncoder(backbone.tokenizer, settings.template, settings.separator)
-    encoded = encode(encoder, data, settings)
+    encoded = encode(encoder, begun, settings)
     save_adapter = make_trainable(backbone, settings.method, settings.lora)
     model = StepClassifier(
         backbone.body,
@@ -83,13 +84,14 @@ def prepare(settings: ClassifierTrainSettings, data: TrainingSet) -> Prepared:
     return Prepared(backbone, encoder, model, save_adapter, encoded)
 
 
-def encode(encoder: StepEncoder, data: TrainingSet, settings: ClassifierTrainSettings) -> EncodedData:
-    """Token ids of all three splits, those left out that are too long.
+def encode(encoder: StepEncoder, begun: Begun, settings: ClassifierTrainSettings) -> EncodedData:
+    """Token ids of all three splits and of the evaluation sets, those left out that are too long.
 
     Raises:
         ConfigError: nothing is left to train on.
         DataError: a record that is too long, or too few to calibrate on.
     """
+    data = begun.data
     rule = LengthRule(settings.max_tokens, settings.on_too_long)
     examples = training_examples(encoder, data.train, rule)
     validation = whole_solutions(encoder, data.validation, rule)
@@ -103,7 +105,9 @@ def encode(encoder: StepEncoder, data: TrainingSet, settings: ClassifierTrainSet
         "calibration": len(data.calibration) - len(calibration.records),
     }
     logger.info("%s examples; too long and left out: %s", len(examples), too_long)
-    return EncodedData(examples, validation, calibration, too_long)
+    readable = LengthRule(READ_TOKENS, "skip")
+    evaluation = {name: whole_solutions(encoder, records, readable) for name, records in begun.evaluation.items()}
+    return EncodedData(examples, validation, calibration, evaluation, too_long)
 
 
 def wrong_share(examples: Sequence[Example]) -> float:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from judge.data.training_set import DataSettings
+from judge.data.training_set import DataSettings, DataSource
 from judge.encoding import Template
 from judge.settings import Settings
 from judge.train.calibrate import Method
@@ -27,6 +27,8 @@ class ClassifierTrainSettings(Settings):
     model: str = Field(min_length=1)
     """The base model: a packaged name, a checkpoint folder or a hub id."""
     data: DataSettings
+    evaluation: tuple[DataSource, ...] = ()
+    """What the finished judge is measured on, for its card. Problems of the training data are left out."""
     method: Literal["full", "lora"] = "lora"
     """``full`` trains every weight, and the judge folder then holds a whole model."""
     lora: LoraSettings = LoraSettings()

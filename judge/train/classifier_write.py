@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from judge.backbone import fingerprint
-from judge.data.training_set import TrainingSet
 from judge.judge_folder import BaseModelRef
 from judge.schemes.own import ADAPTER, KIND, MODEL, ClassifierHead, adapter_digest
+from judge.train.begin import Begun
 from judge.train.card import CardFacts
 from judge.train.classifier_checkpoints import room_needed
 from judge.train.classifier_examples import Solutions
@@ -25,9 +25,8 @@ HISTORY: Final = "history.json"
 def write(
     settings: ClassifierTrainSettings,
     prepared: Prepared,
-    data: TrainingSet,
+    begun: Begun,
     history: Sequence[dict[str, Any]],
-    output: Path,
     command: str,
 ) -> dict[str, Any]:
     """Measure, calibrate and write the judge.
@@ -38,6 +37,7 @@ def write(
     Raises:
         OSError: no room for the judge; the checkpoints are left.
     """
+    output = begun.output
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
         room_needed(output, "make room and run the same command: nothing is trained again"),
@@ -60,11 +60,12 @@ def write(
             arrays={"weight": head.weight.detach().cpu().numpy(), "bias": head.bias.detach().cpu().numpy()},
             validation=scored(settings, prepared, prepared.data.validation),
             calibration=scored(settings, prepared, prepared.data.calibration),
-            facts=card_facts(settings, data, history, command),
+            evaluation={name: scored(settings, prepared, rows) for name, rows in prepared.data.evaluation.items()},
+            facts=card_facts(settings, history, command),
             metrics={"examples": len(prepared.data.examples), "too_long": prepared.data.too_long},
             write_more=write_more,
         )
-        metrics = finish(trained, data, settings.calibration, output)
+        metrics = finish(trained, begun.data, settings.calibration, output)
     return {**metrics, "history": list(history)}
 
 
@@ -96,9 +97,7 @@ def write_weights(folder: Path, prepared: Prepared) -> ClassifierHead:
     return ClassifierHead(method="full")
 
 
-def card_facts(
-    settings: ClassifierTrainSettings, data: TrainingSet, history: Sequence[dict[str, Any]], command: str
-) -> CardFacts:
+def card_facts(settings: ClassifierTrainSettings, history: Sequence[dict[str, Any]], command: str) -> CardFacts:
     """What the card says beside the manifest."""
     return CardFacts(
         title=f"Classifier on {settings.model}",
@@ -112,14 +111,5 @@ def card_facts(
             "The threshold was chosen on the calibration rows: the numbers above are a little better than on new ones.",
             "A score says how a step looks to a small model; no step is computed anew.",
         ),
-        tables={
-            "Training data": data_table(data.report),
-            "Settings": settings.model_dump(mode="json", exclude={"data"}),
-        },
+        tables={"Settings": settings.model_dump(mode="json", exclude={"data", "evaluation"})},
     )
-
-
-def data_table(report: dict[str, Any]) -> dict[str, Any]:
-    """The report of the training data with a name for every source in place of a list."""
-    sources = {f"source {number}": source for number, source in enumerate(report["sources"], start=1)}
-    return {**sources, **{key: value for key, value in report.items() if key != "sources"}}

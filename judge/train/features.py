@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from judge.calibration import logit
-from judge.data.training_set import TrainingSet
+from judge.data.shared_steps import Prefix, num_labelled, prefix
 from judge.encoding import StepEncoder
 from judge.errors import DataError
 from judge.features.estimators import Estimator, from_boosting, from_logistic, log_odds
@@ -25,13 +25,13 @@ from judge.judge_folder import BaseModelRef
 from judge.judges.features import PROBE_PREFIX, FeaturesShape, digit_tokens
 from judge.probe_head import HeadShape, ProbeHead, to_arrays
 from judge.settings import Settings
-from judge.train.begin import begin
+from judge.train.begin import Begun, begin
 from judge.train.card import CardFacts
 from judge.train.cross_fit import out_of_fold_scores
 from judge.train.finish import Scored, Trained, finish
 from judge.train.head import score_records
 from judge.train.probe import ProbeTraining, base_reference, best_head, prepare, work_folder
-from judge.train.states import Prefix, Store, num_labelled, prefix
+from judge.train.states import Store
 from judge.train.stores import Stores, collect_stores
 from judge.types import Record, Solution
 
@@ -106,6 +106,7 @@ class Material:
     train: Part
     validation: Part
     calibration: Part
+    evaluation: Mapping[str, Part]
     base: BaseModelRef | None = None
     head: ProbeHead | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -124,12 +125,12 @@ def train_features(settings: FeaturesTraining, output: Path, command: str) -> di
     Raises:
         JudgeError: wrong settings or data, a missing model; the message says what.
     """
-    output, data = begin(settings.data, output)
+    begun = begin(settings.data, settings.evaluation, output)
     if settings.probe or settings.surprisal:
-        material = read_with_model(settings, data, work_folder(output))
+        material = read_with_model(settings, begun)
     else:
-        train = Part(data.train, whole=False)
-        material = Material(train, Part(data.validation), Part(data.calibration))
+        data, evaluation = begun.data, {name: Part(records) for name, records in begun.evaluation.items()}
+        material = Material(Part(data.train, whole=False), Part(data.validation), Part(data.calibration), evaluation)
     names = feature_names(probe=settings.probe, surprisal=settings.surprisal)
     estimator, importance = fit_estimator(*training_table(material.train), names, settings.estimator)
     shape = FeaturesShape(
@@ -147,19 +148,21 @@ def train_features(settings: FeaturesTraining, output: Path, command: str) -> di
         arrays=estimator.arrays() | {f"{PROBE_PREFIX}{name}": array for name, array in head_arrays.items()},
         validation=scored(estimator, material.validation),
         calibration=scored(estimator, material.calibration),
+        evaluation={name: scored(estimator, part) for name, part in material.evaluation.items()},
         facts=CardFacts("A features judge", INTENDED_USE, command, material.history, WEAKNESSES),
         metrics={**material.metrics, "importance": importance},
     )
-    return finish(trained, data, settings.calibration, output)
+    return finish(trained, begun.data, settings.calibration, begun.output)
 
 
-def read_with_model(settings: FeaturesTraining, data: TrainingSet, work: Path) -> Material:
+def read_with_model(settings: FeaturesTraining, begun: Begun) -> Material:
     """Run the language model over all records, and fit the probe."""
+    work = work_folder(begun.output)
     backbone, encoder, shapes = prepare(settings, whole=settings.surprisal)
     stores = collect_stores(
         backbone,
         encoder,
-        data,
+        begun,
         sorted({shape.layer for shape in shapes}),
         work / "states",
         token_budget=settings.token_budget,
@@ -176,6 +179,7 @@ def read_with_model(settings: FeaturesTraining, data: TrainingSet, work: Path) -
         part(stores.train),
         part(stores.validation),
         part(stores.calibration),
+        {name: part(store) for name, store in stores.evaluation.items()},
         base=base_reference(backbone, encoder),
         metrics=stores.counts(),
     )
@@ -198,9 +202,13 @@ def add_probe(
     )
     return replace(
         material,
-        train=replace(material.train, logits=_log_odds(own)),
-        validation=replace(material.validation, logits=_log_odds(score_records(best.head, stores.validation))),
-        calibration=replace(material.calibration, logits=_log_odds(score_records(best.head, stores.calibration))),
+        train=replace(material.train, logits=log_odds_of(own)),
+        validation=replace(material.validation, logits=log_odds_of(score_records(best.head, stores.validation))),
+        calibration=replace(material.calibration, logits=log_odds_of(score_records(best.head, stores.calibration))),
+        evaluation={
+            name: replace(part, logits=log_odds_of(score_records(best.head, stores.evaluation[name])))
+            for name, part in material.evaluation.items()
+        },
         head=best.head,
         metrics={**material.metrics, "validation_loss": losses},
         history=best.history,
@@ -286,5 +294,6 @@ def surprisals_of(store: Store, encoder: StepEncoder, is_digit: NDArray[np.bool_
     return found
 
 
-def _log_odds(scores: Sequence[Sequence[float]]) -> list[list[float]]:
+def log_odds_of(scores: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Probabilities as log odds."""
     return [[logit(prob) for prob in probs] for probs in scores]

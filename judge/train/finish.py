@@ -37,7 +37,9 @@ class Scored:
     def measures(self, decoding: Decoding) -> dict[str, Any]:
         """How well the decoded scores find the first errors."""
         num_steps = [len(record.steps) for record in self.records]
-        return first_error_measures(self.scores, self.labels, num_steps, decoding)
+        # Flawed reasoning to a right answer is not known to be wrong: SGPO never asks about it.
+        known_wrong = [record.final_answer_correct is not True for record in self.records]
+        return first_error_measures(self.scores, self.labels, num_steps, decoding, known_wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Trained:
     arrays: Mapping[str, Any]
     validation: Scored
     calibration: Scored
+    evaluation: Mapping[str, Scored]
     facts: CardFacts
     metrics: Mapping[str, Any] = field(default_factory=dict)
     write_more: Callable[[Path], None] = lambda _: None
@@ -80,6 +83,7 @@ def finish(trained: Trained, data: TrainingSet, method: Method, output: Path) ->
             **trained.metrics,
             "validation": trained.validation.without(data.partial).measures(decoding),
             "calibration": calibrated,
+            "evaluation": {name: scored.measures(decoding) for name, scored in trained.evaluation.items()},
         },
     )
 
@@ -90,5 +94,5 @@ def finish(trained: Trained, data: TrainingSet, method: Method, output: Path) ->
             shown = calibration
         draw_pictures(folder, shown.scores, shown.labels, decoding, trained.facts)
 
-    write_folder(output, manifest, trained.arrays, write_card(manifest, trained.facts), more)
+    write_folder(output, manifest, trained.arrays, write_card(manifest, trained.facts, data.report), more)
     return {**manifest.metrics, "data": data.report}

@@ -13,10 +13,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from judge.data.shared_steps import Prefix, prefix, target
 from judge.errors import DataError
 from judge.probe_head import HeadShape, ProbeHead
 from judge.settings import Settings
-from judge.train.states import Prefix, Shard, Store, prefix, target
+from judge.train.states import Shard, Store
 
 
 class HeadTraining(Settings):

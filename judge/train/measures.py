@@ -40,7 +40,11 @@ def rts_error(
 
 
 def first_error_measures(
-    scores: Sequence[Sequence[float]], labels: Sequence[int], num_steps: Sequence[int], decoding: Decoding
+    scores: Sequence[Sequence[float]],
+    labels: Sequence[int],
+    num_steps: Sequence[int],
+    decoding: Decoding,
+    known_wrong: Sequence[bool] | None = None,
 ) -> dict[str, Any]:
     """Measures of ProcessBench and of SGPO on labelled solutions.
 
@@ -48,20 +52,24 @@ def first_error_measures(
         scores: [solutions][steps] raw hazards; steps after a first error may be missing.
         labels: 0-based first error, `NO_ERROR` for none.
         num_steps: steps of each whole solution.
+        known_wrong: which of the solutions with an error can be known to be wrong; None for all of them.
 
     Returns:
         ``error_acc``, ``correct_acc``, ``f1`` (unknown outcome, the decoding's threshold); ``conditional_acc`` and
         ``rts_mae`` (wrong solutions, known to be wrong; of the index that is decoded). None where no row bears on it.
     """
     metrics = first_error_metrics(labels, predictions(scores, decoding))
+    wrong = [i for i, label in enumerate(labels) if label != NO_ERROR and (known_wrong is None or known_wrong[i])]
+    wrong_scores, wrong_labels = [scores[i] for i in wrong], [labels[i] for i in wrong]
     return {
         "num_error": metrics.num_error,
         "num_correct": metrics.num_correct,
         "error_acc": metrics.error_acc,
         "correct_acc": metrics.correct_acc,
         "f1": metrics.f1,
-        "conditional_acc": conditional_accuracy(scores, labels, decoding),
-        "rts_mae": rts_error(scores, labels, num_steps, decoding),
+        "num_known_wrong": len(wrong),
+        "conditional_acc": conditional_accuracy(wrong_scores, wrong_labels, decoding),
+        "rts_mae": rts_error(wrong_scores, wrong_labels, [num_steps[i] for i in wrong], decoding),
     }
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 from pydantic import Field
 
 from judge.backbone import Backbone, cut, load_backbone
-from judge.data.training_set import DataSettings
+from judge.data.training_set import DataSettings, DataSource
 from judge.encoding import StepEncoder, Template
 from judge.judge_folder import BaseModelRef
-from judge.probe_head import HeadShape, Readout, to_arrays
+from judge.probe_head import HeadShape, ProbeHead, Readout, to_arrays
 from judge.settings import Settings
 from judge.train.begin import begin
 from judge.train.calibrate import Method
@@ -20,6 +20,7 @@ from judge.train.card import CardFacts
 from judge.train.finish import Scored, Trained, finish
 from judge.train.head import Fitted, HeadTraining, score_records
 from judge.train.head_file import fit_once
+from judge.train.states import Store
 from judge.train.stores import Stores, collect_stores
 
 INTENDED_USE: Final = (
@@ -39,6 +40,8 @@ class ProbeTraining(Settings):
     """A configuration of ``sgpo-judge train probe``."""
 
     data: DataSettings
+    evaluation: tuple[DataSource, ...] = ()
+    """What the finished judge is measured on, for its card. Problems of the training data are left out."""
     model: str = "smollm2-135m-instruct"
     """A packaged name, a checkpoint folder or a hub id."""
     template: Template = "plain"
@@ -82,31 +85,37 @@ def train_probe(settings: ProbeTraining, output: Path, command: str) -> dict[str
     Raises:
         JudgeError: wrong settings or data, a missing model; the message says what.
     """
-    output, data = begin(settings.data, output)
+    begun = begin(settings.data, settings.evaluation, output)
     backbone, encoder, shapes = prepare(settings)
     stores = collect_stores(
         backbone,
         encoder,
-        data,
+        begun,
         sorted({shape.layer for shape in shapes}),
-        work_folder(output) / "states",
+        work_folder(begun.output) / "states",
         token_budget=settings.token_budget,
         max_tokens=settings.max_tokens,
         surprisal=False,
     )
-    best, losses = best_head(stores, shapes, backbone.hidden_size, settings.head, work_folder(output) / "heads")
+    best, losses = best_head(stores, shapes, backbone.hidden_size, settings.head, work_folder(begun.output) / "heads")
     trained = Trained(
         kind="probe",
         settings=settings,
         base=base_reference(backbone, encoder),
         head=best.head.shape.model_dump(),
         arrays=to_arrays(best.head),
-        validation=Scored(stores.validation.records, score_records(best.head, stores.validation)),
-        calibration=Scored(stores.calibration.records, score_records(best.head, stores.calibration)),
+        validation=scored(best.head, stores.validation),
+        calibration=scored(best.head, stores.calibration),
+        evaluation={name: scored(best.head, store) for name, store in stores.evaluation.items()},
         facts=CardFacts("A probe", INTENDED_USE, command, best.history, WEAKNESSES),
         metrics={**stores.counts(), "validation_loss": losses},
     )
-    return finish(trained, data, settings.calibration, output)
+    return finish(trained, begun.data, settings.calibration, begun.output)
+
+
+def scored(head: ProbeHead, store: Store) -> Scored:
+    """The store's records with their raw hazards."""
+    return Scored(store.records, score_records(head, store))
 
 
 def best_head(

@@ -19,12 +19,11 @@ from torch import Tensor
 
 from judge.backbone import Backbone
 from judge.branches import read
+from judge.data.shared_steps import Prefix, num_labelled, prefix
 from judge.encoding import Encoded, StepEncoder
 from judge.errors import ConfigError
 from judge.surprisal import token_surprisals
-from judge.types import NO_ERROR, Record
-
-Prefix = tuple[str, tuple[str, ...]]
+from judge.types import Record
 
 CHUNK_TOKENS: Final = 16_384
 IDENTITY: Final = "store.json"
@@ -100,18 +99,6 @@ class Store:
         return (self.shard(number) for number in range(self.num_shards))
 
 
-def prefix(record: Record, step: int) -> Prefix:
-    """What the score of a step depends on: records that agree up to a step share it."""
-    return record.problem, record.steps[: step + 1]
-
-
-def target(record: Record, step: int) -> int | None:
-    """1 for the first wrong step, 0 for a step before it, None for one after it (or where nobody labelled)."""
-    if record.label is None or (record.label != NO_ERROR and step > record.label):
-        return None
-    return int(step == record.label)
-
-
 def collect(
     backbone: Backbone,
     encoder: StepEncoder,
@@ -147,11 +134,6 @@ def collect(
             _write(path, *_compute(backbone, ordered, encoded, members, layers, token_budget, surprisal))
         progress(len(members))
     return Store(folder, tuple(ordered), tuple(layers), len(chunks), whole=whole)
-
-
-def num_labelled(record: Record) -> int:
-    """Steps up to the first error, that one included."""
-    return len(record.steps) if record.label is None or record.label == NO_ERROR else record.label + 1
 
 
 def _by_problem(records: Sequence[Record]) -> list[Record]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from judge.backbone import Backbone
-from judge.data.training_set import TrainingSet
 from judge.encoding import StepEncoder
 from judge.errors import DataError
+from judge.train.begin import READ_TOKENS, Begun
 from judge.train.states import Store, collect
 from judge.types import Record
 
@@ -19,13 +19,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores of the three parts."""
+    """The stores of the three parts of the training data, and of the evaluation sets."""
 
     train: Store
     validation: Store
     calibration: Store
+    evaluation: Mapping[str, Store]
     num_too_long: int
-    """Records left out for their length."""
+    """Records of the training data left out for their length."""
 
     def counts(self) -> dict[str, int]:
         """Records of each part, for the metrics of a judge."""
@@ -38,7 +39,7 @@ class Stores:
 def collect_stores(
     backbone: Backbone,
     encoder: StepEncoder,
-    data: TrainingSet,
+    begun: Begun,
     layers: Sequence[int],
     work: Path,
     *,
@@ -46,16 +47,17 @@ def collect_stores(
     max_tokens: int,
     surprisal: bool,
 ) -> Stores:
-    """Compute the states of all three parts, or what is missing of them, with a progress bar."""
+    """Compute the states of all parts of the data, or what is missing of them, with a progress bar."""
     from tqdm import tqdm
 
-    num_too_long = 0
+    data = begun.data
+    parts = {"train": data.train, "validation": data.validation, "calibration": data.calibration}
     stores: dict[str, Store] = {}
-    for name, records in (("train", data.train), ("validation", data.validation), ("calibration", data.calibration)):
-        fitting = [record for record in records if _fits(encoder, record, max_tokens)]
+    for name, records in {**parts, **begun.evaluation}.items():
+        longest = max_tokens if name in parts else READ_TOKENS
+        fitting = [record for record in records if _fits(encoder, record, longest)]
         if not fitting:
-            raise DataError(f"the {name} part holds no record of at most max_tokens = {max_tokens} tokens")
-        num_too_long += len(records) - len(fitting)
+            raise DataError(f"the {name} part holds no record of at most max_tokens = {longest} tokens")
         with tqdm(total=len(fitting), unit="record", desc=f"states, {name}", disable=None) as bar:
             stores[name] = collect(
                 backbone,
@@ -68,9 +70,11 @@ def collect_stores(
                 whole=name != "train",
                 progress=bar.update,
             )
+    num_too_long = sum(len(records) - len(stores[name].records) for name, records in parts.items())
     if num_too_long:
         logger.warning("%d records have more than max_tokens = %d tokens and are left out", num_too_long, max_tokens)
-    return Stores(stores["train"], stores["validation"], stores["calibration"], num_too_long)
+    evaluation = {name: stores[name] for name in begun.evaluation}
+    return Stores(stores["train"], stores["validation"], stores["calibration"], evaluation, num_too_long)
 
 
 def _fits(encoder: StepEncoder, record: Record, max_tokens: int) -> bool:

@@ -13,12 +13,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from judge.cli import main
+from judge.data.shared_steps import num_labelled, prefix
 from judge.encoding import StepEncoder
 from judge.errors import ConfigError, DataError, ModelError
 from judge.judge_folder import MANIFEST, WEIGHTS
 from judge.records import write_records
 from judge.registry import build_judge, judge_table
-from judge.train.states import CHUNK_TOKENS, collect, num_labelled, prefix
+from judge.train.states import CHUNK_TOKENS, collect
 from judge.types import NO_ERROR, Record, Solution, Unscored, UnscoredReason, Verdict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 WORDS = ("apples", "pears", "boxes", "hens")
 
 
-def records(num_problems: int, seed: int = 0) -> list[Record]:
+def records(num_problems: int, seed: int = 0, name: str = "Problem") -> list[Record]:
     """Chains of sums. A wrong step says "zebra" where the others say "horse": a probe finds that in any states."""
     rng = random.Random(seed)
     found = []
@@ -39,7 +40,7 @@ def records(num_problems: int, seed: int = 0) -> list[Record]:
                 animal = "zebra" if step == label else "horse"
                 steps.append(f"{total} + {more} = {total + more} {animal} {rng.choice(WORDS)}.")
                 total += more
-            text = f"Problem {problem}: count the {rng.choice(WORDS)}."
+            text = f"{name} {problem}: count the {rng.choice(WORDS)}."
             found.append(Record(text, tuple(steps), label, source="made", id=f"{problem}-{solution}"))
     return found
 
@@ -48,6 +49,7 @@ def records(num_problems: int, seed: int = 0) -> list[Record]:
 def config(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path:
     folder = tmp_path_factory.mktemp("probe-training")
     write_records(records(60), folder / "records.jsonl")
+    write_records([*records(20, 7, "Riddle"), *records(5)], folder / "fresh.jsonl")
     path = folder / "probe.toml"
     path.write_text(
         f"""
@@ -66,6 +68,9 @@ calibration_share = 0.25
 [[data.sources]]
 source = "records"
 path = "{folder / "records.jsonl"}"
+[[evaluation]]
+source = "records"
+path = "{folder / "fresh.jsonl"}"
 """
     )
     return path
@@ -111,6 +116,20 @@ def test_the_judge_finds_what_it_was_taught(kind: str, request: pytest.FixtureRe
     told = [v.first_error if isinstance(v, Verdict) else "none" for v in cold]
     expected = [None if r.label == NO_ERROR else r.label for r in fresh]
     assert sum(a == b for a, b in zip(told, expected, strict=True)) / len(fresh) > 0.8
+
+
+@pytest.mark.parametrize("kind", ["probe", "features"])
+def test_the_evaluation_is_what_the_judge_does_on_unseen_problems(kind: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    unseen = records(20, 7, "Riddle")  # the file's other rows are of training problems
+    said = json.loads((folder / MANIFEST).read_text())["metrics"]["evaluation"]["records-fresh"]
+    cold = verdicts(folder, [Solution(r.problem, r.steps) for r in unseen])
+    found = [v.first_error if isinstance(v, Verdict) else "none" for v in cold]
+    right = [a is None for a, r in zip(found, unseen, strict=True) if r.label == NO_ERROR]
+    wrong = [a == r.label for a, r in zip(found, unseen, strict=True) if r.label != NO_ERROR]
+    assert (said["num_correct"], said["num_error"]) == (len(right), len(wrong))
+    assert said["correct_acc"] == pytest.approx(sum(right) / len(right))
+    assert said["error_acc"] == pytest.approx(sum(wrong) / len(wrong))
 
 
 def test_the_folder_is_whole(probe: Path) -> None:

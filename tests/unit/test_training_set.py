@@ -113,6 +113,19 @@ def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:
         load_training_set(only)
 
 
+def test_contradictory_labels_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disputed = [
+        Record("What is 1 + 1?", ("Add.", "3"), label=1, id="a"),
+        Record("What is 1 + 1?", ("Add.", "3", "So 3."), label=2, id="b"),
+        Record("What is 1 + 1?", ("Add.", "3", "So 4."), label=-1, id="c"),
+        Record("What is 1 + 1?", ("Subtract.",), label=0, id="d"),
+    ]
+    data = load_training_set(DataSettings(sources=(write(tmp_path, "d.jsonl", [*problems(50, 10), *disputed]),)))
+    assert data.report["contradictory_steps"] == 1
+    assert "1 steps are right by one label and wrong by another" in caplog.text
+    assert "step 1 of 'What is 1 + 1?'" in caplog.text
+
+
 def test_empty_parts_are_refused(tmp_path: Path) -> None:
     source = write(tmp_path, "one.jsonl", problems(2))
     with pytest.raises(ConfigError, match=r"no problem fell into the \w+ part \(2 in all\); raise data\.\w+_share"):
