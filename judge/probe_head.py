@@ -8,7 +8,7 @@ what they give here).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +30,10 @@ class HeadShape(Settings):
     """Attention queries (``attention`` only); what they find is joined."""
     width: int = Field(default=0, ge=0, le=4096)
     """Units between the readout and the score; 0 for a linear score."""
+
+
+STEPS_AT_ONCE: Final = 32
+"""Steps that attention reads together, padded to the longest of them."""
 
 
 class ProbeHead(nn.Module):  # type: ignore[misc]  # torch comes without types here
@@ -70,32 +74,33 @@ class ProbeHead(nn.Module):  # type: ignore[misc]  # torch comes without types h
         Returns:
             [steps] float32.
         """
-        states = (states.float() - self.mean) * self.scale
-        counts = torch.tensor(list(lengths), device=states.device)
-        step = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), counts)
-        return self.score(self._pool(states, step, counts)).squeeze(-1)
+        if self.shape.readout != "attention":
+            return self.score(self._standard(pool(states, lengths, self.shape.readout))).squeeze(-1)
+        return self.score(self._attend(self._standard(states).split(list(lengths)))).squeeze(-1)
 
-    def _pool(self, states: Tensor, step: Tensor, counts: Tensor) -> Tensor:
-        """What the readout gives of each step: [steps, pooled]."""
-        if self.shape.readout == "last":
-            return states[counts.cumsum(0) - 1]
-        if self.shape.readout == "mean":
-            return _sums(states, step, len(counts)) / counts[:, None]
-        logits = states @ self.query.T / states.shape[-1] ** 0.5  # [tokens, queries]
-        # Softmax within each step; its largest logit is taken off first, so that exp cannot overflow.
-        top = torch.full((len(counts), logits.shape[1]), -torch.inf, device=logits.device)
-        top = top.scatter_reduce(0, step[:, None].expand_as(logits), logits, "amax")
-        weights = (logits - top[step]).exp()
-        weights = weights / _sums(weights, step, len(counts))[step]
-        pooled = [_sums(states * weights[:, [q]], step, len(counts)) for q in range(weights.shape[1])]
-        return torch.cat(pooled, dim=1)
+    def _attend(self, steps: Sequence[Tensor]) -> Tensor:
+        """What the queries find in the tokens of each step, joined: [steps, queries * hidden]."""
+        order = sorted(range(len(steps)), key=lambda index: len(steps[index]))  # little padding in each part
+        parts = [order[begin : begin + STEPS_AT_ONCE] for begin in range(0, len(order), STEPS_AT_ONCE)]
+        found = torch.cat([self._attend_padded([steps[index] for index in part]) for part in parts])
+        return found[torch.tensor(order, device=found.device).argsort()]
+
+    def _attend_padded(self, steps: Sequence[Tensor]) -> Tensor:
+        states = nn.utils.rnn.pad_sequence(list(steps), batch_first=True)  # [steps, longest, hidden]
+        lengths = torch.tensor([len(step) for step in steps], device=states.device)
+        padding = torch.arange(states.shape[1], device=states.device) >= lengths[:, None]
+        logits = states @ self.query.T / states.shape[-1] ** 0.5  # [steps, longest, queries]
+        weights = logits.masked_fill(padding[:, :, None], -torch.inf).softmax(1)
+        return (weights.transpose(1, 2) @ states).flatten(1)
+
+    def _standard(self, states: Tensor) -> Tensor:
+        return (states.float() - self.mean) * self.scale
 
 
-def _sums(values: Tensor, step: Tensor, num_steps: int) -> Tensor:
-    """[steps, ...]: sum of the rows of each step."""
-    return torch.zeros((num_steps, *values.shape[1:]), dtype=values.dtype, device=values.device).index_add_(
-        0, step, values
-    )
+def pool(states: Tensor, lengths: Sequence[int], readout: Readout) -> Tensor:
+    """One state for each step, the mean of its tokens' or that of its last token: [steps, hidden] float32."""
+    steps = states.float().split(list(lengths))
+    return torch.stack([step.mean(0) if readout == "mean" else step[-1] for step in steps])
 
 
 def to_arrays(head: ProbeHead) -> dict[str, Any]:

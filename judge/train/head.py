@@ -15,9 +15,9 @@ from torch import Tensor
 
 from judge.data.shared_steps import Prefix, prefix, target
 from judge.errors import DataError
-from judge.probe_head import HeadShape, ProbeHead
+from judge.probe_head import HeadShape, ProbeHead, pool
 from judge.settings import Settings
-from judge.train.states import Shard, Store
+from judge.train.states import Store
 
 
 class HeadTraining(Settings):
@@ -73,11 +73,12 @@ def fit_head(
     optimizer = torch.optim.Adam(head.parameters(), settings.learning_rate)
     updates = settings.epochs * math.ceil(num_steps / settings.batch_steps)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    reader, validation_reader = _StepReader(train, shape), _StepReader(validation, shape)
     best, best_loss, history, done = copy.deepcopy(head.state_dict()), math.inf, [], 0
     for epoch in range(settings.epochs):
         head.train()
         total = count = 0.0
-        for batch in _batches(train, shape.layer, settings.batch_steps, rng):
+        for batch in _batches(reader, settings.batch_steps, rng):
             loss = _loss(head, batch)
             optimizer.zero_grad()
             (loss + settings.penalty * _squares(head)).backward()
@@ -87,7 +88,7 @@ def fit_head(
             done += 1
             total += loss.item() * len(batch.lengths)
             count += len(batch.lengths)
-        validation_loss = evaluate(head, validation)
+        validation_loss = _evaluate(head, validation_reader)
         history.append({"epoch": epoch + 1, "step": done, "loss": total / count, "validation_loss": validation_loss})
         if validation_loss < best_loss:
             best, best_loss = copy.deepcopy(head.state_dict()), validation_loss
@@ -98,11 +99,11 @@ def fit_head(
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch comes without types here
-def evaluate(head: ProbeHead, stores: Sequence[Store]) -> float:
+def _evaluate(head: ProbeHead, reader: _StepReader) -> float:
     """Mean binary cross-entropy of the labelled steps."""
     head.eval()
     total = count = 0.0
-    for batch in _batches(stores, head.shape.layer, 4096, None):
+    for batch in _batches(reader, 4096, None):
         total += float(_loss(head, batch)) * len(batch.lengths)
         count += len(batch.lengths)
     if not count:
@@ -118,9 +119,8 @@ def score_records(head: ProbeHead, store: Store) -> list[tuple[float, ...]]:
     """
     head.eval()
     scores: dict[Prefix, float] = {}
-    layer = store.layers.index(head.shape.layer)
-    for shard in store.shards():
-        probs = head(shard.states[layer], shard.lengths).sigmoid().tolist()
+    for shard in store.shards(head.shape.layer):
+        probs = head(shard.states[0], shard.lengths).sigmoid().tolist()
         for record, step, prob in zip(shard.records, shard.steps, probs, strict=True):
             scores[prefix(store.records[record], step)] = prob
     records = (r for index, r in enumerate(store.records) if store.chosen is None or index in store.chosen)
@@ -138,29 +138,60 @@ def _squares(head: ProbeHead) -> Tensor:
     return torch.stack([weight.square().sum() for weight in weights]).sum()
 
 
-def _batches(stores: Sequence[Store], layer: int, size: int, rng: random.Random | None) -> Iterator[_Batch]:
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The steps of a shard that a label bears on."""
+
+    states: list[Tensor]
+    """[tokens, hidden] of each step; one pooled state where the readout has nothing to learn."""
+    targets: list[int]
+
+
+class _StepReader:
+    """Reads the labelled steps of stores: from disk for every epoch, or once where a step is a single state."""
+
+    def __init__(self, stores: Sequence[Store], shape: HeadShape) -> None:
+        self._shape = shape
+        self._shards = [(store, number) for store in stores for number in range(store.num_shards)]
+        self._pooled = None if shape.readout == "attention" else [self._read(index) for index in range(self.num_shards)]
+
+    @property
+    def num_shards(self) -> int:
+        return len(self._shards)
+
+    def steps(self, index: int) -> _Steps:
+        """Those of one shard."""
+        return self._read(index) if self._pooled is None else self._pooled[index]
+
+    def _read(self, index: int) -> _Steps:
+        store, number = self._shards[index]
+        shard = store.shard(number, self._shape.layer)
+        if self._shape.readout == "attention":
+            states = list(shard.states[0].split(list(shard.lengths)))
+        else:
+            states = list(pool(shard.states[0], shard.lengths, self._shape.readout).split(1))
+        targets = [target(store.records[r], s) for r, s in zip(shard.records, shard.steps, strict=True)]
+        labelled = [(each, value) for each, value in zip(states, targets, strict=True) if value is not None]
+        return _Steps([each for each, _ in labelled], [value for _, value in labelled])
+
+
+def _batches(reader: _StepReader, size: int, rng: random.Random | None) -> Iterator[_Batch]:
     """Shards in random order, their steps in random order; in order without ``rng``."""
-    numbers = [(store, number) for store in stores for number in range(store.num_shards)]
+    numbers = list(range(reader.num_shards))
     if rng is not None:
         rng.shuffle(numbers)
-    for store, number in numbers:
-        shard = store.shard(number)
-        yield from _shard_batches(store, shard, store.layers.index(layer), size, rng)
-
-
-def _shard_batches(store: Store, shard: Shard, layer: int, size: int, rng: random.Random | None) -> Iterator[_Batch]:
-    targets = [target(store.records[r], s) for r, s in zip(shard.records, shard.steps, strict=True)]
-    order = [index for index, value in enumerate(targets) if value is not None]
-    if rng is not None:
-        rng.shuffle(order)
-    parts = shard.states[layer].split(list(shard.lengths))
-    for begin in range(0, len(order), size):
-        chosen = order[begin : begin + size]
-        yield _Batch(
-            torch.cat([parts[index] for index in chosen]),
-            [shard.lengths[index] for index in chosen],
-            torch.tensor([float(targets[index] or 0) for index in chosen]),
-        )
+    for number in numbers:
+        steps = reader.steps(number)
+        order = list(range(len(steps.targets)))
+        if rng is not None:
+            rng.shuffle(order)
+        for begin in range(0, len(order), size):
+            chosen = order[begin : begin + size]
+            yield _Batch(
+                torch.cat([steps.states[index] for index in chosen]),
+                [len(steps.states[index]) for index in chosen],
+                torch.tensor([float(steps.targets[index]) for index in chosen]),
+            )
 
 
 def _statistics(stores: Sequence[Store], layer: int) -> tuple[Tensor, Tensor, int, float]:
@@ -168,8 +199,8 @@ def _statistics(stores: Sequence[Store], layer: int) -> tuple[Tensor, Tensor, in
     count = steps = wrong = 0
     total = square = torch.zeros((), dtype=torch.float64)
     for store in stores:
-        for shard in store.shards():
-            states = shard.states[store.layers.index(layer)].double()
+        for shard in store.shards(layer):
+            states = shard.states[0].double()
             count += states.shape[0]
             total = total + states.sum(0)
             square = square + states.square().sum(0)

@@ -79,9 +79,11 @@ class Store:
         """The same store, restricted to some records; those of one problem belong together."""
         return replace(self, chosen=frozenset(chosen))
 
-    def shard(self, number: int) -> Shard:
-        """Read one shard."""
+    def shard(self, number: int, layer: int | None = None) -> Shard:
+        """Read one shard; with a ``layer``, the states of that one alone: [1, tokens, hidden]."""
         from safetensors import safe_open
+
+        rank = None if layer is None else self.layers.index(layer)
 
         with safe_open(_shard_path(self.folder, number), "pt") as file:
             rows = json.loads(file.metadata()["rows"])
@@ -89,14 +91,14 @@ class Store:
                 records=tuple(rows["records"]),
                 steps=tuple(rows["steps"]),
                 lengths=tuple(rows["lengths"]),
-                states=file.get_tensor("states"),
+                states=file.get_slice("states")[slice(None) if rank is None else slice(rank, rank + 1)],
                 surprisals=file.get_tensor("surprisals"),
             )
         return whole if self.chosen is None else _restricted(whole, self.chosen)
 
-    def shards(self) -> Iterator[Shard]:
+    def shards(self, layer: int | None = None) -> Iterator[Shard]:
         """Read all shards, one after the other."""
-        return (self.shard(number) for number in range(self.num_shards))
+        return (self.shard(number, layer) for number in range(self.num_shards))
 
 
 def collect(

@@ -1,10 +1,9 @@
-"""Training a classifier on a tiny random model: what it writes, interruptions, full disks, bad input."""
+"""Training a classifier on a tiny random model: what it writes, what loads it, interruptions, full disks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import random
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,72 +17,23 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judge.errors import ConfigError, DataError, JudgeError, ModelError
+from judge.errors import ConfigError, ModelError
 from judge.judge_folder import read_manifest
 from judge.judges.classifier import ClassifierSettings, build_classifier
 from judge.registry import MANIFEST
-from judge.settings import parse_table
-from judge.train.classifier import ClassifierTrainSettings, train_classifier
+from judge.train.classifier import train_classifier
 from judge.train.classifier_checkpoints import last_whole
 from judge.train.classifier_trainer import ClassifierTrainer
 from judge.types import Solution, Verdict
+from tests.integration.classifier_run import make_place, row, settings
 from tests.unit.classifier_tiny import byte_tokenizer, causal_model, save
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NUM_PROBLEMS = 80
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More threads than free cores make a tiny model many times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def row(number: int) -> dict[str, Any]:
-    """Steps are right until one says "minus"; half of the rows have such a step."""
-    rng = random.Random(number)
-    size = rng.randint(2, 4)
-    label = rng.randrange(size) if number % 2 else -1
-    steps = [f"step {step}: {rng.choice('abc')} {'minus' if step == label else 'plus'} one" for step in range(size)]
-    return {"id": str(number), "problem": f"What is {number} plus one?", "steps": steps, "label": label}
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a base model (no pad token) and labelled rows."""
-    folder = tmp_path_factory.mktemp("classifier")
-    tokenizer = byte_tokenizer()
-    save(causal_model(tokenizer), tokenizer, folder / "base")
-    rows = [json.dumps(row(number)) for number in range(NUM_PROBLEMS)]
-    (folder / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return folder
-
-
-def settings(place: Path, **changes: Any) -> ClassifierTrainSettings:
-    table = {
-        "model": str(place / "base"),
-        "data": {
-            "sources": [{"source": "records", "path": str(place / "rows.jsonl")}],
-            "validation_share": 0.2,
-            "calibration_share": 0.4,
-        },
-        "method": "full",
-        "epochs": 5,
-        "learning_rate": 3e-3,
-        "head_learning_rate": 3e-2,
-        "max_tokens": 512,
-        "batch_tokens": 512,
-        "accumulation": 2,
-        "device": "cpu",
-        "log_steps": 2,
-        "validate_steps": 5,
-        "save_steps": 3,
-    }
-    return parse_table(ClassifierTrainSettings, table | changes, "test")
+    return make_place(tmp_path_factory.mktemp("classifier"))
 
 
 @pytest.fixture(scope="module")
@@ -286,52 +236,3 @@ def test_folders_that_do_not_fit(lora: Path, whole: Path, tmp_path: Path) -> Non
     (broken / MANIFEST).write_text(json.dumps(manifest | {"segmenter": "seg0"}))
     with pytest.raises(ModelError, match="made for segmenter 'seg0'"):
         judged(broken)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"max_tokens": 60}, DataError, r"record '\d+' of .* has \d+ tokens, and max_tokens = 60"),
-        ({"max_tokens": 1, "on_too_long": "skip"}, ConfigError, r"all \d+ training records are longer"),
-        ({"max_tokens": 1000}, ConfigError, "reads at most 512 tokens"),
-        ({"template": "chat", "model": "no-chat"}, ModelError, "no chat template; set template = 'plain'"),
-        ({"separator": ""}, ModelError, "has no tokens"),
-        ({"method": "lora", "lora": {"target_modules": ["nothing"]}}, ModelError, "'lora.target_modules'"),
-        ({"model": "/no/such"}, ModelError, "no such folder"),
-    ],
-)
-def test_bad_settings_end_a_run_before_it_starts(
-    changes: dict[str, Any], error: type[Exception], message: str, place: Path, tmp_path: Path
-) -> None:
-    if changes.get("model") == "no-chat":
-        tokenizer = byte_tokenizer(chat=False)
-        save(causal_model(tokenizer), tokenizer, tmp_path / "no-chat")
-        changes = changes | {"model": str(tmp_path / "no-chat")}
-    with pytest.raises(error, match=message):
-        train_classifier(settings(place, **changes), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "out.checkpoints").exists()
-
-
-def test_calibration_is_checked_before_training(place: Path, tmp_path: Path) -> None:
-    data = {"sources": [{"source": "records", "path": str(place / "rows.jsonl")}], "calibration_share": 0.0}
-    with pytest.raises(DataError, match="the calibration split holds 0 solutions"):
-        train_classifier(settings(place, data=data), tmp_path / "out")
-
-
-def test_output_that_holds_something_else(place: Path, tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(ConfigError, match="holds no judge"):
-        train_classifier(settings(place), tmp_path)
-
-
-def test_skipped_records_are_counted(place: Path, tmp_path: Path) -> None:
-    result = train_classifier(settings(place, max_tokens=70, on_too_long="skip", epochs=1), tmp_path / "out")
-    sizes = result["data"]["sizes"]
-    assert result["too_long"]["train"] > 0
-    assert result["examples"] + result["too_long"]["train"] == sizes["train"]["records"]
-
-
-def test_loss_that_is_no_number_ends_the_run(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(JudgeError, match=r"the loss of step .* is (nan|inf): lower learning_rate"):
-        train_classifier(settings(place, learning_rate=1e30, max_grad_norm=1e30), tmp_path / "out")

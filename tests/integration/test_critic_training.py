@@ -1,4 +1,4 @@
-"""Training of a critic on small random models, from labelled rows to a judge that loads the folder."""
+"""Training of a critic on a tiny random model, from labelled rows to a judge that loads the folder."""
 
 from __future__ import annotations
 
@@ -13,80 +13,26 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    TrainerCallback,
-)
+from transformers import AutoModelForCausalLM, TrainerCallback
 
 from judge.backends.local import chat_ids
-from judge.data.training_set import DataSettings, DataSource
-from judge.errors import ConfigError, DataError, ModelError
+from judge.errors import ConfigError, ModelError
 from judge.judges.critic import CriticSettings, build_critic
 from judge.models import find_model, load_model
-from judge.prompting import critic_chat, load_prompt
+from judge.prompting import critic_chat
 from judge.records import write_records
 from judge.registry import judge_table
-from judge.settings import parse_table
 from judge.train.critic import Splits, build_trainer, train_critic
 from judge.train.critic_data import encode_records
-from judge.train.critic_settings import CriticTrainSettings
-from judge.train.critic_text import completion
-from judge.types import NO_ERROR, Record, Solution, UnscoredReason, Verdict
+from judge.types import Solution, UnscoredReason, Verdict
+from tests.integration.critic_run import NUM_PROBLEMS, made_records, make_base, settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-NUM_PROBLEMS = 10
-
-
-def made_records() -> list[Record]:
-    """Ten problems; in every second one step 1 is wrong."""
-    records = []
-    for k in range(NUM_PROBLEMS):
-        wrong = k % 2 == 1
-        steps = (f"{k} + {k} = {2 * k}", f"{2 * k} + 1 = {2 * k + (2 if wrong else 1)}")
-        label, critique = (1, "One more is one more.") if wrong else (NO_ERROR, None)
-        records.append(Record(f"What is 2 * {k} + 1?", steps, label=label, id=f"row-{k}", critique=critique))
-    return records
 
 
 @pytest.fixture(scope="module")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random two-layer Llama whose tokenizer knows 400 pieces: on a CPU, TRL scores the vocabulary at every token."""
-    pieces = Tokenizer(models.BPE())
-    pieces.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    pieces.decoder = decoders.ByteLevel()
-    special = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
-    pieces.train_from_iterator([load_prompt("critic_cold") + completion(record) for record in made_records()], trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=pieces,
-        pad_token="<|pad|>",
-        eos_token="<|im_end|>",
-        chat_template="{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-    )
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    )
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny-base")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return make_base(tmp_path_factory.mktemp("tiny-base"))
 
 
 @pytest.fixture(scope="module")
@@ -94,25 +40,6 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     write_records(made_records(), path)
     return path
-
-
-def settings(base: Path, rows: Path, **changes: Any) -> CriticTrainSettings:
-    data = DataSettings(
-        sources=(DataSource(source="records", path=str(rows)),), validation_share=0.2, calibration_share=0.0
-    )
-    base_settings: dict[str, Any] = {
-        "base_model": str(base),
-        "data": data.model_dump(),
-        "variants": "cold",
-        "method": "full",
-        "learning_rate": 3e-3,
-        "epochs": 3,
-        "batch_size": 4,
-        "micro_batch_size": 2,
-        "checkpoint_every": 2,
-        "max_tokens": 1500,
-    }
-    return parse_table(CriticTrainSettings, base_settings | changes, "test")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -261,48 +188,3 @@ def test_adapter_alone_gives_what_the_merged_checkpoint_gives(tiny_base: Path, r
         )
     assert not torch.allclose(base, merged, atol=1e-3)
     torch.testing.assert_close(merged, adapter, atol=1e-4, rtol=1e-4)
-
-
-def test_over_long_examples_are_an_error_or_counted(tiny_base: Path, rows: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
-    long = Record("?", ("word " * 1500,), label=NO_ERROR, id="the-long-one")
-    records = [*made_records(), long]
-    with pytest.raises(ConfigError, match=r"1 of 11 train examples .* max_tokens = 1500 .*'the-long-one'.*over_long"):
-        encode_records(records, tokenizer, settings(tiny_base, rows), "train")
-    kept, skipped = encode_records(records, tokenizer, settings(tiny_base, rows, over_long="skip"), "train")
-    assert len(kept) == NUM_PROBLEMS
-    assert skipped == Counter({"longer than max_tokens": 1})
-    with pytest.raises(DataError, match=r"the train split gives no example \(unlabelled: 1\)"):
-        encode_records([Record("?", ("a",))], tokenizer, settings(tiny_base, rows), "train")
-
-
-def test_base_models_that_cannot_be_trained(tiny_base: Path, rows: Path, tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    shutil.copytree(tiny_base, base)
-    (base / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match="no chat template"):
-        train_critic(settings(base, rows), tmp_path / "a")
-    (base / "chat_template.jinja").write_text(
-        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
-        "{% if add_generation_prompt %}[bot]<go>{% endif %}"
-    )
-    with pytest.raises(ModelError, match=r"opens a reply with .*\[bot\]<go>"):
-        train_critic(settings(base, rows), tmp_path / "b")
-    with pytest.raises(ConfigError, match=r"max_tokens = 4096, but .* reads only 2048 tokens"):
-        train_critic(settings(tiny_base, rows, max_tokens=4096), tmp_path / "c")
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"micro_batch_size": 3}, "'micro_batch_size' = 3: must divide batch_size = 4"),
-        ({"method": "full", "merge": False}, "'merge' = False: method 'full' has no adapter"),
-        ({"method": "full", "lora": {"rank": 4}}, "method 'full' has no adapter"),
-        ({"method": "lora", "lora": {"rnk": 4}}, "unknown key 'lora.rnk'; did you mean 'rank'?"),
-        ({"over_long": "cut"}, "'over_long' = 'cut'"),
-    ],
-)
-def test_bad_settings_name_the_key(changes: dict[str, Any], said: str, rows: Path) -> None:
-    with pytest.raises(ConfigError) as raised:
-        settings(Path("base"), rows, **changes)
-    assert said in str(raised.value)

@@ -2,83 +2,29 @@
 
 import asyncio
 import json
-import random
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from judge.cli import main
 from judge.data.shared_steps import num_labelled, prefix
 from judge.encoding import StepEncoder
-from judge.errors import ConfigError, DataError, ModelError
+from judge.errors import ModelError
 from judge.judge_folder import MANIFEST, WEIGHTS
-from judge.records import write_records
 from judge.registry import build_judge, judge_table
 from judge.train.states import CHUNK_TOKENS, collect
 from judge.types import NO_ERROR, Record, Solution, Unscored, UnscoredReason, Verdict
+from tests.integration.probe_run import records, train, write_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-WORDS = ("apples", "pears", "boxes", "hens")
-
-
-def records(num_problems: int, seed: int = 0, name: str = "Problem") -> list[Record]:
-    """Chains of sums. A wrong step says "zebra" where the others say "horse": a probe finds that in any states."""
-    rng = random.Random(seed)
-    found = []
-    for problem in range(num_problems):
-        for solution in range(3):
-            total, steps = rng.randint(1, 9), []
-            label = rng.choice([NO_ERROR, rng.randrange(4)])
-            for step in range(4):
-                more = rng.randint(1, 9)
-                animal = "zebra" if step == label else "horse"
-                steps.append(f"{total} + {more} = {total + more} {animal} {rng.choice(WORDS)}.")
-                total += more
-            text = f"{name} {problem}: count the {rng.choice(WORDS)}."
-            found.append(Record(text, tuple(steps), label, source="made", id=f"{problem}-{solution}"))
-    return found
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path:
-    folder = tmp_path_factory.mktemp("probe-training")
-    write_records(records(60), folder / "records.jsonl")
-    write_records([*records(20, 7, "Riddle"), *records(5)], folder / "fresh.jsonl")
-    path = folder / "probe.toml"
-    path.write_text(
-        f"""
-model = "{tiny_policy}"
-layers = [1, 2]
-readouts = ["attention", "mean"]
-num_queries = 2
-width = 0
-[head]
-epochs = 30
-learning_rate = 0.03
-batch_steps = 64
-[data]
-validation_share = 0.25
-calibration_share = 0.25
-[[data.sources]]
-source = "records"
-path = "{folder / "records.jsonl"}"
-[[evaluation]]
-source = "records"
-path = "{folder / "fresh.jsonl"}"
-"""
-    )
-    return path
-
-
-def train(kind: str, config: Path, output: Path, *options: str) -> int:
-    sets = [part for option in options for part in ("--set", option)]
-    return main(["train", kind, "--config", str(config), "--output", str(output), *sets])
+    return write_config(tmp_path_factory.mktemp("probe-training"), tiny_policy)
 
 
 @pytest.fixture(scope="module")
@@ -233,35 +179,11 @@ def test_validation_meets_whole_solutions(config: Path, probe: Path) -> None:
     assert measured["num_error"] + measured["num_correct"] == manifest["metrics"]["validation_records"]
 
 
-def test_output_that_holds_something_else_is_refused_at_once(config: Path, tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    assert train("probe", config, tmp_path) == 2
-    assert "exists and holds no judge" in capsys.readouterr().err
-    assert not tmp_path.with_name(f"{tmp_path.name}.work").exists()
-
-
 def test_work_of_other_settings_is_refused(config: Path, probe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("probe", config, probe, "data.seed=5") == 2
     error = capsys.readouterr().err
     assert "holds states made with other settings (records)" in error
     assert "Traceback" not in error
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ("layers=[9]", "has layers 1 to 2, and layer 9"),
-        ("model=no-such-model", "no such folder"),
-        ("colour=red", "unknown key 'colour'"),
-        ("max_tokens=5", "no record of at most max_tokens = 5"),
-    ],
-)
-def test_bad_settings_are_one_line(config: Path, tmp_path: Path, capsys: Any, option: str, said: str) -> None:
-    assert train("probe", config, tmp_path / "out", option) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert "Traceback" not in error
-    assert not (tmp_path / "out").exists()
 
 
 def test_stored_states_are_the_models_own(tiny_policy: Path, tmp_path: Path) -> None:
@@ -288,15 +210,3 @@ def test_stored_states_are_the_models_own(tiny_policy: Path, tmp_path: Path) -> 
         nats = -output.logits[0, -length - 1 : -1].log_softmax(-1).gather(1, ids[0, -length:, None])[:, 0]
         np.testing.assert_allclose(shard.surprisals[begin : begin + length], nats, atol=1e-4)
         begin += length
-
-
-def test_too_few_wrong_steps_are_refused(config: Path, tmp_path: Path) -> None:
-    only_right = [r for r in records(30) if r.label == NO_ERROR]
-    write_records(only_right, tmp_path / "right.jsonl")
-    from judge.settings import parse_table, read_toml
-    from judge.train.probe import ProbeTraining, train_probe
-
-    table = read_toml(config)
-    table["data"]["sources"][0]["path"] = str(tmp_path / "right.jsonl")
-    with pytest.raises((DataError, ConfigError), match="0 solutions with an error"):
-        train_probe(parse_table(ProbeTraining, table, "test"), tmp_path / "out", "test")

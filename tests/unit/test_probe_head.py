@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from judge.errors import ModelError
-from judge.probe_head import HeadShape, ProbeHead, from_arrays, to_arrays
+from judge.probe_head import STEPS_AT_ONCE, HeadShape, ProbeHead, from_arrays, to_arrays
 
 HIDDEN = 6
 
@@ -37,6 +37,13 @@ def test_readouts_are_their_formulas(readout: str, width: int) -> None:
     made = head(readout, width=width, num_queries=3)
     lengths = [1, 4, 2, 7]
     states = torch.randn(sum(lengths), HIDDEN) * 10
+    assert made(states, lengths).tolist() == pytest.approx(brute_force(made, states, lengths), abs=1e-4)
+
+
+def test_attention_over_many_steps_of_all_lengths() -> None:
+    made = head("attention", num_queries=2)
+    lengths = [1 + (7 * index) % 23 for index in range(2 * STEPS_AT_ONCE + 5)]
+    states = torch.randn(sum(lengths), HIDDEN)
     assert made(states, lengths).tolist() == pytest.approx(brute_force(made, states, lengths), abs=1e-4)
 
 

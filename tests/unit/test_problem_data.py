@@ -1,41 +1,19 @@
-"""Problems from files, hub data sets and reasoning-gym; what is wrong with them; and the order of training."""
+"""Problems from files: their fields and answers, and what is wrong with a row or a file."""
 
 from __future__ import annotations
 
 import gzip
-import json
-import logging
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sgpo_client.data import ProblemSampler, load_problems
+from sgpo_client.data import load_problems
 from sgpo_client.data_problems import final_answer
 from sgpo_client.data_settings import DataSettings
-from sgpo_client.errors import ConfigError, DataError, SgpoError
-from sgpo_client.types import Problem
-
-
-def write(path: Path, rows: list[Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def rows(count: int) -> list[dict[str, Any]]:
-    return [{"question": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(count)]
-
-
-def load_row(tmp_path: Path, row: Any, **settings: Any) -> list[Problem]:
-    return load_problems(DataSettings(path=write(tmp_path / "p.jsonl", [row]), **settings), "train")
-
-
-def ids(problems: list[Problem]) -> set[str]:
-    return {problem.id for problem in problems}
+from sgpo_client.errors import DataError
+from tests.unit.problem_rows import ids, load_row, rows, write
 
 
 def test_gsm8k_train(data_dir: Path) -> None:
@@ -185,177 +163,3 @@ def test_repeated_texts_are_left_out_and_counted(tmp_path: Path, caplog: pytest.
     problems = load_problems(DataSettings(path=write(tmp_path / "p.jsonl", data)), "train")
     assert ids(problems) == {"p-1", "p-2", "p-3"}
     assert "1 repeated problems left out" in caplog.text
-
-
-def test_held_out_problems_are_disjoint_and_do_not_depend_on_the_limit(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.jsonl", rows(50))
-    whole = DataSettings(path=path, num_eval_problems=10, seed=3)
-    few = whole.model_copy(update={"num_problems": 7})
-    train, held_out = load_problems(whole, "train"), load_problems(whole, "eval")
-    assert (len(train), len(held_out)) == (40, 10)
-    assert ids(train) | ids(held_out) == {f"p-{i}" for i in range(1, 51)}
-    assert load_problems(few, "eval") == held_out
-    assert load_problems(few, "train") == train[:7]
-    assert load_problems(whole.model_copy(update={"seed": 4}), "eval") != held_out
-
-
-def test_no_evaluation_problems_by_default(tmp_path: Path) -> None:
-    assert load_problems(DataSettings(path=write(tmp_path / "p.jsonl", rows(3))), "eval") == []
-
-
-def test_evaluation_file_takes_its_problems_from_the_training_ones(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = DataSettings(
-        path=write(tmp_path / "train.jsonl", rows(20)),
-        eval_path=write(tmp_path / "test.jsonl", rows(30)[15:]),
-        num_eval_problems=15,
-    )
-    train, held_out = load_problems(settings, "train"), load_problems(settings, "eval")
-    assert ids(held_out) == {f"test-{i}" for i in range(1, 16)}
-    assert ids(train) == {f"train-{i}" for i in range(1, 16)}
-    assert "5 training problems left out" in caplog.text
-
-
-def test_missing_evaluation_file_names_its_setting(tmp_path: Path) -> None:
-    settings = DataSettings(
-        path=write(tmp_path / "p.jsonl", rows(3)), eval_path=tmp_path / "none.jsonl", num_eval_problems=1
-    )
-    with pytest.raises(DataError, match=r"none\.jsonl: no such file; set data\.eval_path"):
-        load_problems(settings, "eval")
-
-
-def test_holding_out_everything_is_an_error(tmp_path: Path) -> None:
-    settings = DataSettings(path=write(tmp_path / "p.jsonl", rows(3)), num_eval_problems=3)
-    with pytest.raises(DataError, match=r"no problem is left to train on.*data\.num_eval_problems = 3"):
-        load_problems(settings, "train")
-
-
-def test_fewer_problems_than_asked_for_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write(tmp_path / "p.jsonl", rows(3))
-    with caplog.at_level(logging.WARNING):
-        assert len(load_problems(DataSettings(path=path, num_problems=5), "train")) == 3
-    assert "data.num_problems = 5, but there are only 3" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (DataSettings(), "data.path is not set"),
-        (DataSettings(source="hub"), "data.name is not set"),
-        (DataSettings(source="reasoning_gym", name="gsm_symbolic"), "data.num_problems is not set"),
-        (DataSettings(source="reasoning_gym", num_problems=1), "data.name = ''.*gsm_symbolic"),
-        (DataSettings(source="reasoning_gym", name="gsm_symbol", num_problems=1), "did you mean 'gsm_symbolic'"),
-        (
-            DataSettings(source="reasoning_gym", name="gsm_symbolic", num_problems=1, task_options={"difficulty": 2.0}),
-            "data.task_options = {'difficulty': 2.0}: 'gsm_symbolic' refuses",
-        ),
-        (
-            DataSettings(source="reasoning_gym", name="chain_sum", num_problems=1, task_options={"max_digit": 2}),
-            "data.task_options.*max_digit",
-        ),
-    ],
-)
-def test_wrong_settings_are_named(settings: DataSettings, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        load_problems(settings, "train")
-
-
-def test_gsm_symbolic() -> None:
-    settings = DataSettings(source="reasoning_gym", name="gsm_symbolic", num_problems=300, num_eval_problems=50, seed=5)
-    train, held_out = load_problems(settings, "train"), load_problems(settings, "eval")
-    assert (len(train), len(held_out)) == (300, 50)
-    texts = {problem.text for problem in train + held_out}
-    assert len(texts) == len(ids(train + held_out)) == 350
-    for problem in train + held_out:
-        assert problem.solution is not None
-        assert float(problem.solution.rpartition("####")[2]) == float(problem.answer)
-    assert load_problems(settings, "train") == train
-    few = settings.model_copy(update={"num_problems": 10})
-    assert load_problems(few, "train") == train[:10]
-    assert load_problems(few, "eval") == held_out
-    assert load_problems(settings.model_copy(update={"seed": 6}), "train") != train
-
-
-def test_generated_problem_can_be_easy() -> None:
-    settings = DataSettings(
-        source="reasoning_gym",
-        name="chain_sum",
-        num_problems=20,
-        task_options={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
-    )
-    for problem in load_problems(settings, "train"):
-        left, sign, right = re.fullmatch(r".*: (\d) ([+-]) (\d) =", problem.text).groups()  # type: ignore[union-attr]
-        assert int(problem.answer) == int(left) + int(right) * (1 if sign == "+" else -1)
-        assert problem.solution is None
-
-
-def test_too_few_different_generated_problems() -> None:
-    settings = DataSettings(
-        source="reasoning_gym",
-        name="chain_sum",
-        num_problems=5000,
-        task_options={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
-    )
-    with pytest.raises(DataError, match=r"different problems among .* lower data.num_problems"):
-        load_problems(settings, "train")
-
-
-@pytest.mark.parametrize("form", ["jsonl", "parquet"])
-def test_hub_loader_reads_a_local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    import datasets
-
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    folder = tmp_path / "set"
-    folder.mkdir()
-    for split, part in (("train", rows(12)), ("test", rows(15)[12:])):
-        if form == "jsonl":
-            write(folder / f"{split}.jsonl", part)
-        else:
-            datasets.Dataset.from_list(part).to_parquet(folder / f"{split}.parquet")
-    settings = DataSettings(source="hub", name=str(folder), eval_split="test", num_eval_problems=3)
-    train, held_out = load_problems(settings, "train"), load_problems(settings, "eval")
-    assert {problem.text for problem in train} == {row["question"] for row in rows(12)}
-    assert {problem.text for problem in held_out} == {row["question"] for row in rows(15)[12:]}
-    inside = load_problems(settings.model_copy(update={"eval_split": None}), "eval")
-    assert ids(inside) < ids(train)
-    with pytest.raises(DataError, match=r"data\.split"):
-        load_problems(settings.model_copy(update={"split": "nope"}), "train")
-
-
-def test_every_error_is_one_line(tmp_path: Path) -> None:
-    for settings in (DataSettings(path=tmp_path / "no"), DataSettings(source="hub", name=str(tmp_path / "no"))):
-        with pytest.raises(SgpoError) as caught:
-            load_problems(settings, "train")
-        assert "\n" not in str(caught.value)
-
-
-def numbered(count: int) -> list[Problem]:
-    return [Problem(id=str(i), text=f"{i}?", answer=str(i)) for i in range(count)]
-
-
-@given(st.integers(1, 40), st.integers(1, 17), st.integers(0, 5), st.integers(0, 3))
-def test_every_problem_comes_once_an_epoch(count: int, batch_size: int, seed: int, epoch: int) -> None:
-    sampler = ProblemSampler(numbered(count), seed)
-    steps = range((epoch + 1) * count // batch_size + 1)
-    order = [problem.id for step in steps for problem in sampler.batch(step, batch_size)]
-    assert Counter(order[epoch * count : (epoch + 1) * count]) == Counter(p.id for p in numbered(count))
-
-
-def test_a_step_has_the_same_batch_in_a_new_run() -> None:
-    first = ProblemSampler(numbered(100), seed=1)
-    batches = [first.batch(step, 8) for step in range(40)]
-    resumed = ProblemSampler(numbered(100), seed=1)
-    assert [resumed.batch(step, 8) for step in (39, 12, 13, 39)] == [batches[39], batches[12], batches[13], batches[39]]
-    assert ProblemSampler(numbered(100), seed=2).batch(0, 8) != batches[0]
-
-
-def test_epochs_have_different_orders() -> None:
-    sampler = ProblemSampler(numbered(50), seed=0)
-    assert sampler.batch(0, 50) != sampler.batch(1, 50)
-
-
-def test_order_of_a_seed_never_changes() -> None:
-    """A checkpoint of an older version of the code goes on with the same problems."""
-    assert "".join(problem.id for problem in ProblemSampler(numbered(10), seed=0).batch(0, 10)) == "5032786419"

@@ -1,114 +1,26 @@
-"""The group rule as served, without HTTP: what is judged, what it earns, and what stays unscored."""
+"""The group rule as served, without HTTP: what is judged, what it earns, and what is counted."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from judge.answers import AnswerChecker
-from judge.errors import BackendError
-from judge.judges.scripted import ScriptedJudge, ScriptedSettings
 from judge.types import Solution, Unscored, Verdict
-from reward_server.config import ServerConfig
 from reward_server.errors import ApiError
-from reward_server.judging import JudgeDesk
-from reward_server.metrics import Metrics
-from reward_server.schemas import JudgeRequest, RewardReply, RewardRequest
-from reward_server.service import RewardService
-from reward_server.solutions import Segmenter
-from reward_server.verdicts import VerdictService
-
-Ask = Callable[..., Any]
-
-
-class Counting:
-    """Any judge, with a record of what it was asked."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.asked: list[Solution] = []
-
-    @property
-    def judge_id(self) -> str:
-        return str(self.inner.judge_id)
-
-    async def judge(self, batch: Sequence[Solution]) -> list[Verdict | Unscored]:
-        self.asked.extend(batch)
-        return list(await self.inner.judge(batch))
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
-class Broken:
-    """A judge that does what no judge may do."""
-
-    judge_id = "broken"
-
-    def __init__(self, reply: Any) -> None:
-        self.reply = reply
-
-    async def judge(self, batch: Sequence[Solution]) -> list[Verdict | Unscored]:
-        if isinstance(self.reply, BaseException):
-            raise self.reply
-        return list(self.reply)
-
-    async def aclose(self) -> None: ...
-
-
-def scripted(**changes: Any) -> ScriptedJudge:
-    return ScriptedJudge(ScriptedSettings(**changes))
-
-
-def text(num_steps: int, wrong_at: int | None) -> str:
-    """A response of so many steps, one of which the scripted judge takes for wrong."""
-    return "\n".join(
-        f"Line {index} is {'WRONG as can be' if index == wrong_at else 'as right as can be'}."
-        for index in range(num_steps)
-    )
-
-
-def group(*responses: tuple[str, bool | None], **changes: Any) -> dict[str, Any]:
-    items = [{"id": str(i), "text": body, "outcome": outcome} for i, (body, outcome) in enumerate(responses)]
-    return {"group_id": "g", "problem": "What is 40 + 2?", "responses": items} | changes
+from tests.unit.service_calls import A, Ask, B, C, Counting, F, T, group, scripted, serving, text
 
 
 @pytest.fixture
-async def checker() -> AsyncIterator[AnswerChecker]:
-    checker = AnswerChecker()
-    yield checker
-    await checker.aclose()
-
-
-@pytest.fixture
-def serve(checker: AnswerChecker) -> Ask:
-    """``await serve(judge, groups, shaping=..., config=...)`` -> the reply."""
-
-    async def ask(
-        judge: Any, *groups: dict[str, Any], config: dict[str, Any] | None = None, **request: Any
-    ) -> RewardReply:
-        settings = ServerConfig.model_validate(config or {})
-        metrics = Metrics()
-        desk = JudgeDesk(judge, metrics, settings.server.max_concurrent_judge_calls)
-        service = RewardService(settings, desk, Segmenter(), checker, metrics, lambda step: len(step.split()))
-        ask.metrics = metrics  # type: ignore[attr-defined]
-        return await service.score(RewardRequest.model_validate({"groups": list(groups), **request}))
-
-    return ask
+async def serve() -> AsyncIterator[Ask]:
+    async with serving() as ask:
+        yield ask
 
 
 def shaped(rts: float, beta: float = 10, gamma: float = 0.5, cap: float = 0.5) -> float:
     """The paper's formula, written a second time."""
     return cap / (1 + math.exp(-beta * (rts - gamma)))
-
-
-T, F = True, False
-A, B, C = text(4, 1), text(4, 3), text(5, 0)
-"""First errors: step 1 of 4, step 3 of 4, step 0 of 5."""
 
 
 @pytest.mark.parametrize(
@@ -172,72 +84,6 @@ async def test_an_empty_response_is_wrong_and_earns_nothing_rather_than_zero(ser
     assert out.error.code == "no_steps"
     assert other.status == "judged"
     assert len(judge.asked) == 1
-
-
-async def test_too_many_steps_are_not_judged(serve: Ask) -> None:
-    reply = await serve(scripted(), group((text(6, 0), F), (A, F)), config={"limits": {"max_steps": 5}})
-    [out, other] = reply.groups[0].responses
-    assert (out.status, out.reward, out.num_steps) == ("unscored", None, 6)
-    assert out.error is not None
-    assert out.error.code == "too_long"
-    assert other.status == "judged"
-
-
-async def test_no_error_found_in_a_wrong_response_is_not_a_score(serve: Ask) -> None:
-    reply = await serve(scripted(), group((text(3, None), F), (A, F)))
-    [out, other] = reply.groups[0].responses
-    assert (out.status, out.reward, out.acc) == ("unscored", None, 0)
-    assert out.error is not None
-    assert out.error.code == "no_error_found"
-    assert other.status == "judged"
-
-
-ONE = Verdict(first_error=0, judge_id="broken")
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (BackendError("down"), "judge_unavailable"),
-        (RuntimeError("a bug"), "judge_unavailable"),
-        ([], "judge_unavailable"),
-        ([ONE], "judge_unavailable"),
-        ([ONE, ONE, ONE], "judge_unavailable"),
-        ([Verdict(4, "broken"), Verdict(-1, "broken")], "parse_error"),
-        ([Verdict(0, "broken", expected_rts=math.nan), Verdict(0, "broken", confidence=1.5)], "parse_error"),
-        ([Verdict(0, "broken", step_error_probs=(0.5,)), Verdict(0, "b", step_error_probs=(2.0,) * 4)], "parse_error"),
-    ],
-)
-async def test_a_broken_judge_leaves_its_group_unscored(serve: Ask, fault: Any, code: str) -> None:
-    reply = await serve(Broken(fault), group((A, F), (B, F)), group((A, T), (B, F), group_id="h"))
-    assert [(r.status, r.reward, r.error and r.error.code) for r in reply.groups[0].responses] == [
-        ("unscored", None, code)
-    ] * 2
-    assert [r.reward for r in reply.groups[1].responses] == [1, 0]
-
-
-async def test_what_is_not_judged_by_the_deadline_is_unscored(serve: Ask) -> None:
-    started = asyncio.get_running_loop().time()
-    reply = await serve(
-        scripted(delay_s=30), group((A, F)), group((A, T), group_id="h"), config={"server": {"request_timeout_s": 0.3}}
-    )
-    assert asyncio.get_running_loop().time() - started < 5
-    [late] = reply.groups[0].responses
-    assert (late.status, late.reward) == ("unscored", None)
-    assert late.error is not None
-    assert late.error.code == "judge_timeout"
-    assert reply.groups[1].responses[0].reward == 1
-
-
-async def test_texts_that_take_too_long_to_segment_do_not_hold_the_reply(serve: Ask) -> None:
-    started = asyncio.get_running_loop().time()
-    long = "\n".join(f"Line {n} is quite as right as can be." for n in range(5000))
-    responses = [(long, F)] * 20
-    reply = await serve(scripted(), group(*responses), config={"server": {"request_timeout_s": 0.2}})
-    assert asyncio.get_running_loop().time() - started < 3
-    assert {out.error and out.error.code for out in reply.groups[0].responses} <= {"judge_timeout", "too_long"}
-    last = reply.groups[0].responses[-1]
-    assert (last.reward, last.num_steps, last.error and last.error.code) == (None, None, "judge_timeout")
 
 
 async def test_judge_calls_are_bounded(serve: Ask) -> None:
@@ -316,26 +162,3 @@ async def test_rescued_groups_are_those_whose_rewards_differ(serve: Ask) -> None
     assert registry.get_sample_value("sgpo_unscored_total", {"reason": "no_error_found"}) == 1
     assert registry.get_sample_value("sgpo_judge_calls_total", {"result": "ok"}) == 3
     assert registry.get_sample_value("sgpo_judge_seconds_count") == 3
-
-
-async def test_verdicts_keep_the_order_of_the_items() -> None:
-    config = ServerConfig.model_validate({"limits": {"max_steps": 4}})
-    service = VerdictService(config, JudgeDesk(scripted(), Metrics(), 1), Segmenter())
-    items = [
-        {"id": "a", "problem": "p", "text": text(3, 2)},
-        {"id": "b", "problem": "p", "steps": ["fine", "WRONG"]},
-        {"id": "c", "problem": "p", "text": ""},
-        {"id": "d", "problem": "p", "text": text(3, None)},
-        {"id": "e", "problem": "p", "text": text(3, None), "known_wrong": True},
-        {"id": "f", "problem": "p", "text": text(5, 1)},
-    ]
-    reply = await service.judge(JudgeRequest.model_validate({"items": items, "include_steps": True}))
-    assert [(out.id, out.first_error, out.num_steps, out.error and out.error.code) for out in reply.items] == [
-        ("a", 2, 3, None),
-        ("b", 1, 2, None),
-        ("c", None, 0, "no_steps"),
-        ("d", None, 3, None),
-        ("e", None, 3, "no_error_found"),
-        ("f", None, 5, "too_long"),
-    ]
-    assert [out.step_offsets is None for out in reply.items] == [False, True, False, False, False, False]
