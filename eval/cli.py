@@ -10,11 +10,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from eval.commands import attack, compare, policy, report, run, score
 from eval.commands import list as list_verb
-from eval.commands import run
 from judge import command_line
 
-VERBS: Final[Mapping[str, command_line.Verb]] = {"list": list_verb, "run": run}
+VERBS: Final[Mapping[str, command_line.Verb]] = {
+    "list": list_verb,
+    "run": run,
+    "score": score,
+    "compare": compare,
+    "attack": attack,
+    "policy": policy,
+    "report": report,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, DataError
+from judge.records import faults, numbered_lines
 from judge.types import UnscoredReason
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 logger = logging.getLogger(__name__)
+
+MARKER_NAME: Final = "run.json"
+LOG_NAME: Final = "log.jsonl"
+SUMMARY_NAME: Final = "summary.json"
 
 FAILURES: Final = frozenset({UnscoredReason.JUDGE_UNAVAILABLE, UnscoredReason.JUDGE_TIMEOUT})
 """The judge did not answer: the row is judged again when the run is resumed. Every other reason is an answer."""
@@ -47,7 +55,12 @@ class LogRow(BaseModel):
     """Why there is no prediction."""
     message: str | None = None
     num_steps: int
+    subset: str = ""
+    problem: str | None = None
+    """The same for rows of one problem; see `eval.benchmarks.example.Example.cluster`."""
     step_error_probs: tuple[float, ...] | None = None
+    error_steps: tuple[int, ...] | None = None
+    """Every step that is called wrong, from 0, where predictions made elsewhere say so."""
     expected_rts: float | None = None
     confidence: float | None = None
     critique: str | None = None
@@ -64,13 +77,16 @@ class LogRow(BaseModel):
         return self.reason in FAILURES
 
 
-def open_folder(folder: Path, identity: RunIdentity) -> None:
+def open_folder(folder: Path, identity: DataclassInstance) -> None:
     """Make the folder and mark it with this run, or check that it holds the same run.
+
+    Args:
+        identity: what must be the same for two runs to share a folder: a `RunIdentity`, or another kind of run's.
 
     Raises:
         ConfigError: when it holds another run, naming what differs.
     """
-    marker = folder / "run.json"
+    marker = folder / MARKER_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
@@ -84,6 +100,47 @@ def open_folder(folder: Path, identity: RunIdentity) -> None:
     if different:
         facts = "; ".join(f"{key} there {there.get(key)!r}, here {here[key]!r}" for key in different)
         raise ConfigError(f"--output {folder}: holds another run ({facts}); choose another folder")
+
+
+def read_identity(folder: Path) -> RunIdentity | None:
+    """The run that a folder holds; None when it holds none.
+
+    Raises:
+        DataError: when its marker cannot be read.
+    """
+    marker = folder / MARKER_NAME
+    if not marker.is_file():
+        return None
+    try:
+        there = json.loads(marker.read_bytes())
+        return RunIdentity(**{item.name: there[item.name] for item in fields(RunIdentity)})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{marker}: is no marker of a run: {type(error).__name__}: {error}") from None
+
+
+def read_log(path: Path) -> list[LogRow]:
+    """All rows of a finished or unfinished log. A damaged last line (a run was killed) is left out, with a warning.
+
+    Raises:
+        DataError: no such file, a damaged line that is not the last, or an id that comes twice.
+    """
+    rows: list[LogRow] = []
+    places: dict[str, int] = {}
+    lines = list(numbered_lines(path))
+    for number, line in lines:
+        try:
+            row = LogRow.model_validate_json(line)
+        except ValidationError as error:
+            if number != lines[-1][0] or line.endswith("\n"):
+                raise DataError(f"{path}: line {number} is not a row of a log: {faults(error)}") from None
+            logger.warning("%s line %d is cut off: left out", path, number)
+            continue
+        if places.setdefault(row.id, number) != number:
+            raise DataError(f"{path}: line {number}: 'id' = {row.id!r} was already used in line {places[row.id]}")
+        rows.append(row)
+    if not rows:
+        raise DataError(f"{path}: the log holds no rows")
+    return rows
 
 
 def resume_log(path: Path) -> dict[str, LogRow]:
@@ -103,8 +160,13 @@ def resume_log(path: Path) -> dict[str, LogRow]:
             continue
         if not row.failed:
             rows[row.id] = row
-    _write_whole(path, "".join(map(log_line, rows.values())))
+    write_log(path, rows.values())
     return rows
+
+
+def write_log(path: Path, rows: Iterable[LogRow]) -> None:
+    """Write the whole log anew."""
+    _write_whole(path, "".join(map(log_line, rows)))
 
 
 def log_line(row: LogRow) -> str:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eval.benchmarks.base import DataFile, get_benchmark
-from eval.log import LogRow, RunIdentity, append, open_folder, resume_log, write_summary
-from eval.metrics import first_error_metrics
+from eval.benchmarks.example import Example
+from eval.log import LOG_NAME, SUMMARY_NAME, LogRow, RunIdentity, append, open_folder, resume_log, write_summary
+from eval.summary import Scoring, summarise
 from judge.errors import ConfigError, ModelError
 from judge.judges.base import Judge
-from judge.types import NO_ERROR, Record, Solution, Unscored, UnscoredReason, Verdict
+from judge.types import NO_ERROR, Solution, Unscored, UnscoredReason, Verdict
+
+__all__ = ["SUMMARY_NAME", "EvalOptions", "run", "select"]
 
 logger = logging.getLogger(__name__)
-
-SUMMARY_NAME = "summary.json"
-LOG_NAME = "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class EvalOptions:
     batch_size: int = 16
     known_wrong: bool = False
     """Judge only the rows whose final answer is wrong, and tell the judge so (as SGPO does)."""
+    scoring: Scoring = field(default_factory=Scoring)
 
 
 def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, object]) -> dict[str, Any]:
@@ -49,92 +49,104 @@ def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, 
         ConfigError: the output folder holds another run.
         ModelError: the judge's model cannot be loaded.
     """
-    records = select(get_benchmark(options.benchmark).load(data), data.path, options)
+    benchmark = get_benchmark(options.benchmark)
+    read = benchmark.read(data)
+    examples = select(read.examples, data.path, known_wrong=options.known_wrong)[: options.limit]
     identity = RunIdentity(options.benchmark, data.digest, judge.judge_id, options.known_wrong)
     open_folder(options.output, identity)
     log = options.output / LOG_NAME
     finished = resume_log(log)
-    todo = [record for record in records if record.id not in finished]
-    if len(todo) < len(records):
-        logger.info("%s: %d of %d rows are done, going on", log, len(records) - len(todo), len(records))
+    todo = [example for example in examples if example.id not in finished]
+    if len(todo) < len(examples):
+        logger.info("%s: %d of %d rows are done, going on", log, len(examples) - len(todo), len(examples))
     fresh = asyncio.run(_judge_all(judge, todo, log, options))
-    rows = [(finished | fresh)[record.id] for record in records]
-    summary = summarise(rows) | {
+    known = {
         "benchmark": identity.benchmark,
         "path": str(data.path),
         "data_digest": identity.data_digest,
+        "dropped": read.dropped,
         "judge_id": identity.judge_id,
         "known_wrong": identity.known_wrong,
-        **facts,
     }
+    summary = summarise(benchmark, examples, finished | fresh, options.scoring, known | dict(facts))
     write_summary(options.output / SUMMARY_NAME, summary)
     return summary
 
 
-def select(records: Sequence[Record], path: Path, options: EvalOptions) -> list[Record]:
-    """The rows that the options ask for.
+def select(examples: Sequence[Example], path: Path, *, known_wrong: bool) -> list[Example]:
+    """All rows, or only those whose final answer is wrong.
 
     Raises:
         ConfigError: when there are none.
     """
-    if options.known_wrong:
-        records = [record for record in records if record.final_answer_correct is False]
-        if not records:
-            raise ConfigError(f"{path}: --known-wrong needs rows whose 'final_answer_correct' is false; there are none")
-    return list(records[: options.limit])
+    if not known_wrong:
+        return list(examples)
+    wrong = [example for example in examples if example.final_answer_correct is False]
+    if not wrong:
+        raise ConfigError(f"{path}: --known-wrong needs rows whose 'final_answer_correct' is false; there are none")
+    return wrong
 
 
-async def _judge_all(judge: Judge, records: Sequence[Record], log: Path, options: EvalOptions) -> dict[str, LogRow]:
+async def _judge_all(judge: Judge, examples: Sequence[Example], log: Path, options: EvalOptions) -> dict[str, LogRow]:
     from tqdm import tqdm
 
     rows: dict[str, LogRow] = {}
     async with aclosing(judge):
-        with tqdm(total=len(records), desc="judging", unit="row", disable=None) as bar:
-            for start in range(0, len(records), options.batch_size):
-                batch = records[start : start + options.batch_size]
-                judged = await _judge_batch(judge, batch, options.known_wrong)
-                append(log, judged)
-                rows |= {row.id: row for row in judged}
+        with tqdm(total=len(examples), desc="judging", unit="row", disable=None) as bar:
+            for start in range(0, len(examples), options.batch_size):
+                batch = examples[start : start + options.batch_size]
+                for judged in await _judge_batch(judge, batch, options.known_wrong):
+                    rows[judged.id] = judged
+                append(log, [rows[example.id] for example in batch])
                 bar.update(len(batch))
+                bar.set_postfix(unscored=sum(row.prediction is None for row in rows.values()), refresh=False)
     return rows
 
 
-async def _judge_batch(judge: Judge, batch: Sequence[Record], known_wrong: bool) -> list[LogRow]:
-    solutions = [
-        Solution(
-            problem=record.problem,
-            steps=record.steps,
-            reference_solution=record.reference_solution,
-            reference_answer=record.reference_answer,
-            known_wrong=known_wrong,
-        )
-        for record in batch
-    ]
+async def _judge_batch(judge: Judge, batch: Sequence[Example], known_wrong: bool) -> list[LogRow]:
+    """Judge a batch. One row that breaks the judge does not take the others along: they are judged one by one."""
     started = time.perf_counter()
-    results: Sequence[Verdict | Unscored]
     try:
-        results = await judge.judge(solutions)
-        if len(results) != len(batch):
-            raise RuntimeError(f"{len(results)} results for a batch of {len(batch)}")
+        results = await _ask(judge, batch, known_wrong)
     except (ConfigError, ModelError):
         raise  # no row can be judged: the user has to change something
-    except Exception as error:  # the edge to a judge of any make: one bad batch must not end the run
-        logger.warning("the judge failed on a batch of %d rows: %s: %s", len(batch), type(error).__name__, error)
+    except Exception as error:  # the edge to a judge of any make: one bad row must not end the run
+        if len(batch) > 1:
+            return [row for example in batch for row in await _judge_batch(judge, [example], known_wrong)]
         message = f"{type(error).__name__}: {error}"
-        failure = Unscored(UnscoredReason.JUDGE_UNAVAILABLE, message, judge.judge_id)
-        results = [failure] * len(batch)
+        logger.warning("the judge failed on row '%s': %s", batch[0].id, message)
+        results = [Unscored(UnscoredReason.JUDGE_UNAVAILABLE, message, judge.judge_id)]
     seconds = (time.perf_counter() - started) / len(batch)
-    return [_log_row(record, result, seconds) for record, result in zip(batch, results, strict=True)]
+    return [_log_row(example, result, seconds) for example, result in zip(batch, results, strict=True)]
 
 
-def _log_row(record: Record, result: Verdict | Unscored, seconds: float) -> LogRow:
-    assert record.label is not None, "a benchmark labels every row"
+async def _ask(judge: Judge, batch: Sequence[Example], known_wrong: bool) -> Sequence[Verdict | Unscored]:
+    solutions = [
+        Solution(
+            problem=example.problem,
+            steps=example.steps,
+            reference_solution=example.reference_solution,
+            reference_answer=example.reference_answer,
+            known_wrong=known_wrong,
+        )
+        for example in batch
+    ]
+    results = await judge.judge(solutions)
+    if len(results) != len(batch):
+        raise RuntimeError(f"{len(results)} results for a batch of {len(batch)}")
+    return results
+
+
+def _log_row(example: Example, result: Verdict | Unscored, seconds: float) -> LogRow:
+    assert example.label is not None, "a benchmark labels every row"
     usage = result.usage
     shared = LogRow(
-        id=record.id,
-        label=record.label,
+        id=example.id,
+        label=example.label,
         prediction=None,
-        num_steps=len(record.steps),
+        num_steps=len(example.steps),
+        subset=example.subset,
+        problem=example.cluster,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         calls=usage.calls,
@@ -151,27 +163,3 @@ def _log_row(record: Record, result: Verdict | Unscored, seconds: float) -> LogR
             "critique": result.critique,
         }
     )
-
-
-def summarise(rows: Sequence[LogRow]) -> dict[str, Any]:
-    """Everything in the summary that follows from the log alone."""
-    metrics = first_error_metrics([row.label for row in rows], [row.prediction for row in rows])
-    unscored = Counter(row.reason.value for row in rows if row.reason is not None)
-    return {
-        "error_acc": metrics.error_acc,
-        "correct_acc": metrics.correct_acc,
-        "f1": metrics.f1,
-        "num_rows": len(rows),
-        "num_error": metrics.num_error,
-        "num_correct": metrics.num_correct,
-        "num_unscored": metrics.num_unscored,
-        "num_failed": sum(row.failed for row in rows),
-        "unscored": dict(sorted(unscored.items())),
-        "coverage": (len(rows) - metrics.num_unscored) / len(rows),
-        "seconds": sum(row.seconds for row in rows),
-        "usage": {
-            "prompt_tokens": sum(row.prompt_tokens for row in rows),
-            "completion_tokens": sum(row.completion_tokens for row in rows),
-            "calls": sum(row.calls for row in rows),
-        },
-    }

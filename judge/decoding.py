@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,27 @@ def decode_known_wrong(step_error_probs: Sequence[float], lengths: Sequence[int]
     shares = [prob / total for prob in probs]
     best = shares.index(max(shares))
     return Decoded(best, _expected_rts(shares, 0.0, lengths), min(shares[best], 1.0))
+
+
+def median_first_error(step_error_probs: Sequence[float]) -> int | None:
+    """The median of the first-error distribution of a response that is known to be wrong; None when all hazards are 0.
+
+    Its RTS has the smallest expected absolute error; `decode_known_wrong` names the step that is most likely right.
+
+    >>> median_first_error([0.4, 0.5, 1.0]), decode_known_wrong([0.4, 0.5, 1.0]).first_error
+    (1, 0)
+
+    Args:
+        step_error_probs: [num_steps] hazards, each in [0, 1].
+
+    Raises:
+        ValueError: as `first_error_distribution`.
+    """
+    probs, _ = first_error_distribution(step_error_probs)
+    half = math.fsum(probs) / 2
+    if half == 0:
+        return None
+    return next(step for step, mass in enumerate(accumulate(probs)) if mass >= half or step == len(probs) - 1)
 
 
 def decode_cold(

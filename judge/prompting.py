@@ -16,12 +16,14 @@ import functools
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Final
 
 from judge.backends.base import Message
 from judge.types import Solution
+
+Clean = Callable[[str], str]
 
 CRITIC_PROMPTS: Final = ("critic_cold", "critic_known_wrong", "reference_answer", "reference_solution")
 SCAN_PROMPTS: Final = ("scan", "scan_known_wrong", "reference_answer", "reference_solution")
@@ -94,38 +96,42 @@ def content_code(solution: Solution) -> str:
     return total.hexdigest()[:32]
 
 
-def critic_chat(solution: Solution) -> list[Message]:
+def critic_chat(solution: Solution, clean: Clean = neutralize) -> list[Message]:
     """The request to the critic: one user turn, since not every chat template knows a system role.
 
     A solution that is known to be wrong gets the prompt that says so and does not offer -1.
     """
-    values = fenced(solution, solution.steps) | {"last_index": str(len(solution.steps) - 1)}
+    values = fenced(solution, solution.steps, clean) | {"last_index": str(len(solution.steps) - 1)}
     template = load_prompt("critic_known_wrong" if solution.known_wrong else "critic_cold")
     return [{"role": "user", "content": substitute(template, values)}]
 
 
-def scan_chat(solution: Solution, step: int) -> list[Message]:
+def scan_chat(solution: Solution, step: int, clean: Clean = neutralize) -> list[Message]:
     """The request about one step (0-based), with the steps before it and none of those after it.
 
     All requests about one solution begin with the same text up to the end of their steps, code included, so that a
     server that caches prefixes reads every step once.
     """
-    values = fenced(solution, solution.steps[: step + 1]) | {
+    values = fenced(solution, solution.steps[: step + 1], clean) | {
         "index": str(step),
         "outcome": load_prompt("scan_known_wrong") if solution.known_wrong else "",
     }
     return [{"role": "user", "content": substitute(load_prompt("scan"), values)}]
 
 
-def fenced(solution: Solution, steps: Sequence[str]) -> dict[str, str]:
-    """What every template shows, harmless: the problem, what is known of the right solution, and ``steps``."""
+def fenced(solution: Solution, steps: Sequence[str], clean: Clean = neutralize) -> dict[str, str]:
+    """What every template shows, harmless: the problem, what is known of the right solution, and ``steps``.
+
+    Args:
+        clean: makes a step harmless.
+    """
     nonce = content_code(solution)
     return {
         "nonce": nonce,
         "problem": neutralize(solution.problem),
         "reference": reference_text(solution, nonce),
         "paragraphs": "\n".join(
-            f"<paragraph_{index}>\n{neutralize(step)}\n</paragraph_{index}>" for index, step in enumerate(steps)
+            f"<paragraph_{index}>\n{clean(step)}\n</paragraph_{index}>" for index, step in enumerate(steps)
         ),
     }
 

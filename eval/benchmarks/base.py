@@ -1,59 +1,30 @@
-"""What a benchmark is, and which ones there are."""
+"""Which benchmarks there are, and how their data is found."""
 
 from __future__ import annotations
 
 import difflib
-import gzip
-import hashlib
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from judge.errors import ConfigError, DataError
-from judge.types import Record
+from eval.benchmarks.data_file import DataFile, read_data_file, read_splits
+from eval.benchmarks.example import Benchmark
+from judge.data.items import is_hub_path
+from judge.errors import ConfigError
 
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """The content of a data file, unpacked."""
-
-    path: Path
-    content: bytes
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the unpacked content: the same for a file and its gzipped form."""
-        return hashlib.sha256(self.content).hexdigest()
-
-
-class Benchmark(Protocol):
-    """Labelled solutions in one upstream schema."""
-
-    @property
-    def name(self) -> str:
-        """What the command line calls it."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """One line for ``sgpo-eval list``."""
-        ...
-
-    def load(self, file: DataFile) -> list[Record]:
-        """Read every row; each record has a label, and an id that no other has.
-
-        Raises:
-            DataError: naming the file, the row and the field.
-        """
-        ...
+__all__ = ["Benchmark", "DataFile", "benchmarks", "get_benchmark", "read_benchmark_file", "read_data_file"]
 
 
 def benchmarks() -> dict[str, Benchmark]:
     """Every benchmark by its name."""
+    from eval.benchmarks.big_bench_mistake import BigBenchMistake
+    from eval.benchmarks.mr_gsm8k import MrGsm8k
+    from eval.benchmarks.mrben import MrBen
+    from eval.benchmarks.prm800k import Prm800k
+    from eval.benchmarks.prmbench import PrmBench
     from eval.benchmarks.processbench import ProcessBench
+    from eval.benchmarks.records import Records
 
-    return {benchmark.name: benchmark for benchmark in (ProcessBench(),)}
+    every = (ProcessBench(), MrGsm8k(), MrBen(), PrmBench(), BigBenchMistake(), Prm800k(), Records())
+    return {benchmark.name: benchmark for benchmark in every}
 
 
 def get_benchmark(name: str) -> Benchmark:
@@ -65,23 +36,26 @@ def get_benchmark(name: str) -> Benchmark:
     known = benchmarks()
     if name not in known:
         matches = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"did you mean '{matches[0]}'?" if matches else f"known: {', '.join(sorted(known))}"
+        hint = f"did you mean '{matches[0]}'?" if matches else f"known: {', '.join(known)}"
         raise ConfigError(f"--benchmark {name}: no such benchmark; {hint}")
     return known[name]
 
 
-def read_data_file(path: Path) -> DataFile:
-    """Read a plain or gzipped file (told apart by content, not by name).
+def read_benchmark_file(benchmark: Benchmark, path: str | None) -> DataFile:
+    """The content of a benchmark.
+
+    Args:
+        path: a file, a folder, or a hub data set ``owner/name[:config][#split]``; None for the benchmark's own on the
+            hub. Without a split, all splits that belong to the benchmark.
 
     Raises:
+        ConfigError: None, and the benchmark is not on the hub; or a split must be chosen.
         DataError: when it is missing or damaged.
     """
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; give the benchmark's data file with --path") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    return DataFile(path, content)
+    if path is None:
+        if benchmark.hub is None:
+            raise ConfigError(f"--path is needed: {benchmark.name} has no data set on the hub that could be read")
+        path = benchmark.hub
+    if benchmark.hub_splits and is_hub_path(path) and "#" not in path:
+        return read_splits(path, benchmark.hub_splits)
+    return read_data_file(Path(path))

@@ -1,28 +1,22 @@
-"""ProcessBench as a benchmark: the loader of `judge.data`, with no row left out."""
+"""ProcessBench (arXiv 2412.06559): no row is left out, since a score over fewer rows is another score."""
 
 from __future__ import annotations
 
-from eval.benchmarks.base import DataFile
-from judge.data.items import json_items
-from judge.data.processbench import SOURCE
-from judge.data.source import read_records
-from judge.errors import DataError
-from judge.types import Record
+from eval.benchmarks.example import Benchmark, Notes, RawRow
+from judge.data import processbench
 
 
-class ProcessBench:
-    """Loader of ProcessBench files."""
+class ProcessBench(Benchmark):
+    """F1 of each subset (the harmonic mean of two accuracies), and the unweighted mean over the subsets."""
 
-    name = SOURCE.name
-    description = SOURCE.description
+    source = processbench.SOURCE
+    hub = "Qwen/ProcessBench"
+    hub_splits = ("gsm8k", "math", "olympiadbench", "omnimath")
+    averaged = ("f1",)
+    strict = True
+    repeated_ids = "refuse"
+    row_by_row = False  # the loader compares the ids
 
-    def load(self, file: DataFile) -> list[Record]:
-        """Read every row of a subset. A row that cannot be used is an error: a score over fewer rows is another score.
-
-        Raises:
-            DataError: naming the file, the row (counted from 1) and the field.
-        """
-        loaded = read_records(SOURCE, json_items(file.content, str(file.path)), str(file.path))
-        for fault in loaded.report.first_faults.values():
-            raise DataError(fault)
-        return loaded.records
+    def notes(self, row: RawRow) -> Notes:
+        """Ids are ``subset-number``."""
+        return Notes(subset=row.record.id.rpartition("-")[0] or row.file.stem)

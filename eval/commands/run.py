@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from eval.commands.options import add_benchmark, add_sampling, sampling
 from judge.command_line import OK
 from judge.errors import ConfigError, JudgeError
 
@@ -19,10 +19,7 @@ DESCRIPTION: Final = (
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The arguments of the verb."""
     parser = commands.add_parser("run", help="judge every row of a benchmark; resumable", description=DESCRIPTION)
-    parser.add_argument("--benchmark", required=True, metavar="NAME", help="see `sgpo-eval list`")
-    parser.add_argument(
-        "--path", required=True, type=Path, help="data file in the benchmark's schema, plain or gzipped"
-    )
+    add_benchmark(parser)
     parser.add_argument(
         "--judge",
         required=True,
@@ -51,33 +48,35 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="X",
         help="exit with 1 when the judge did not answer on more than this share of the rows (default 0)",
     )
+    add_sampling(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Judge a benchmark."""
-    from importlib.metadata import version
-
-    from eval.benchmarks.base import get_benchmark, read_data_file
-    from eval.runner import SUMMARY_NAME, EvalOptions, run
+    _check_numbers(args)
+    drawn = sampling(args)
+    from eval.benchmarks.base import get_benchmark, read_benchmark_file
+    from eval.commands.tables import summary_table
+    from eval.log import LOG_NAME, SUMMARY_NAME
+    from eval.provenance import provenance
+    from eval.runner import EvalOptions, run
+    from eval.summary import Scoring
     from judge.registry import build_judge, judge_table
 
-    _check_numbers(args)
-    get_benchmark(args.benchmark)  # a misspelt name is told before a large file is read
-    data = read_data_file(args.path)
+    benchmark = get_benchmark(args.benchmark)  # a misspelt name is told before a large file is read
+    data = read_benchmark_file(benchmark, args.path)
     judge = build_judge(judge_table(args.judge, args.judge_option), where=f"--judge {args.judge}")
-    summary = run(
-        judge,
-        data,
-        EvalOptions(args.benchmark, args.output, args.limit, args.batch_size, args.known_wrong),
-        facts={"version": version("sgpo"), "command": args.command_line},
+    options = EvalOptions(
+        args.benchmark, args.output, args.limit, args.batch_size, args.known_wrong, Scoring(sampling=drawn)
     )
-    print(_table(summary))
+    summary = run(judge, data, options, facts=provenance() | {"command": args.command_line})
+    print(summary_table(summary))
     print(args.output / SUMMARY_NAME)
     failed_share = summary["num_failed"] / summary["num_rows"]
     if failed_share > args.max_failed_share:
         raise JudgeError(
             f"the judge did not answer on {summary['num_failed']} of {summary['num_rows']} rows (see 'message' in "
-            f"{args.output / 'log.jsonl'}); the same command tries them again, --max-failed-share accepts some"
+            f"{args.output / LOG_NAME}); the same command tries them again, --max-failed-share accepts some"
         )
     return OK
 
@@ -89,17 +88,3 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise ConfigError(f"--batch-size {args.batch_size}: at least 1 is needed")
     if not 0 <= args.max_failed_share <= 1:
         raise ConfigError(f"--max-failed-share {args.max_failed_share}: give a share between 0 and 1")
-
-
-def _table(summary: Mapping[str, Any]) -> str:
-    lines = [
-        ("error accuracy", _percent(summary["error_acc"]), f"n = {summary['num_error']}"),
-        ("correct accuracy", _percent(summary["correct_acc"]), f"n = {summary['num_correct']}"),
-        ("F1", _percent(summary["f1"]), "harmonic mean of the two"),
-        ("unscored", str(summary["num_unscored"]), ", ".join(f"{n} {why}" for why, n in summary["unscored"].items())),
-    ]
-    return "\n".join(f"{name:<17}{value:>7}  {note}".rstrip() for name, value, note in lines)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

@@ -39,14 +39,21 @@ def read_items(path: str) -> Iterator[Item]:
         DataError: no such file, a damaged file, or a hub data set that cannot be loaded.
         ConfigError: a package is missing that this kind of file needs.
     """
-    # A name whose first part is a folder here is a file that is missing; asking the hub would take half a minute.
-    if is_hub_id(path) and not Path(path).exists() and not Path(path).parent.is_dir():
+    if is_hub_path(path):
         return _numbered(path, hub_rows(path))
     return _file_items(Path(path))
 
 
-def json_items(content: bytes, name: str) -> Iterator[Item]:
-    """The objects of a JSON file that was read already."""
+def is_hub_path(path: str) -> bool:
+    """True for a hub data set that is not the name of something here."""
+    # A name whose first part is a folder here is a file that is missing; asking the hub would take half a minute.
+    return is_hub_id(path) and not Path(path).exists() and not Path(path).parent.is_dir()
+
+
+def content_items(content: bytes, name: str) -> Iterator[Item]:
+    """The objects of a JSON or Parquet file that was read (and unpacked) already."""
+    if content.startswith(_PARQUET):
+        return _numbered(name, _parquet_rows(io.BytesIO(content), Path(name)))
     return _json_items(io.TextIOWrapper(io.BytesIO(content), encoding=_ENCODING), name)
 
 

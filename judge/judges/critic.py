@@ -33,7 +33,8 @@ class CriticJudge(PromptedJudge):
         """Judge every solution of the batch, in order."""
         solutions = [self.shown(solution) for solution in batch]
         refused = [self.refusal(solution) for solution in solutions]
-        chats = [critic_chat(solution) for solution, refusal in zip(solutions, refused, strict=True) if refusal is None]
+        asked = [solution for solution, refusal in zip(solutions, refused, strict=True) if refusal is None]
+        chats = [critic_chat(solution, self._clean) for solution in asked]
         replies = iter(await self._backend.generate(chats, self._sampling))
         return [
             self._verdict(solution, next(replies)) if refusal is None else refusal

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from judge.backends.base import PromptTooLong, Reply, Sampling, TextBackend
 from judge.errors import BackendError, BackendTimeout
-from judge.prompting import prompts_digest
+from judge.prompting import Clean, neutralize, prompts_digest
 from judge.settings import Settings
 from judge.steps import SEGMENTER_VERSION
 from judge.types import Solution, Unscored, UnscoredReason, Usage
@@ -91,9 +91,10 @@ class PromptedJudge:
     prompts: ClassVar[tuple[str, ...]]
     """The prompt files that it uses."""
 
-    def __init__(self, backend: TextBackend, settings: PromptedSettings) -> None:
+    def __init__(self, backend: TextBackend, settings: PromptedSettings, *, neutralized: bool = True) -> None:
         self._backend = backend
         self._settings = settings
+        self._clean: Clean = neutralize if neutralized else str
         self._sampling = Sampling(
             num_samples=settings.num_samples,
             temperature=settings.temperature,
@@ -108,8 +109,15 @@ class PromptedJudge:
         return (
             f"{self.kind}@{self.version}+{self._backend.name}+prompt-{prompts_digest(self.prompts)}+{SEGMENTER_VERSION}"
             f"+T{s.temperature:g}-n{s.num_samples}-max{s.max_tokens}-seed{s.seed}+limits{s.max_steps}x{s.max_chars}"
-            f"{'' if s.use_reference else '+no-reference'}"
+            f"{'' if s.use_reference else '+no-reference'}{'' if self._clean is neutralize else '+raw-steps'}"
         )
+
+    def undefended(self) -> Self:
+        """The same judge on the same backend with steps shown as they are, to measure what neutralising is worth.
+
+        No setting leads here: a server cannot be configured to do without.
+        """
+        return type(self)(self._backend, self._settings, neutralized=False)
 
     async def aclose(self) -> None:
         """Close the backend."""

@@ -53,7 +53,7 @@ class ScanJudge(PromptedJudge):
         scans = [Scan(solution, self.refusal(solution)) for solution in map(self.shown, batch)]
         step = 0
         while waiting := [scan for scan in scans if scan.result is None]:
-            chats = [scan_chat(scan.solution, step) for scan in waiting]
+            chats = [scan_chat(scan.solution, step, self._clean) for scan in waiting]
             for scan, reply in zip(waiting, await self._backend.generate(chats, self._sampling), strict=True):
                 self._take(scan, step, reply)
             step += 1

@@ -28,7 +28,11 @@ def test_it_is_small_and_knows_nothing_of_the_machine_that_made_it() -> None:
     assert manifest["base"]["name"] == "smollm2-135m-instruct"
     paths = [source["path"] for source in manifest["training"]["data"]["sources"]]
     assert not any(path.startswith("/") for path in paths)
-    assert "Strength" in (DEFAULT_FOLDER / "README.md").read_text()
+    card = (DEFAULT_FOLDER / "README.md").read_text()
+    measured = manifest["metrics"]["evaluation"]
+    assert {"processbench-gsm8k", "processbench-math"} <= set(measured)
+    for name, figures in measured.items():
+        assert f"| evaluation: {name}: f1 | {figures['f1']:.4g} |" in card
 
 
 def test_it_judges_real_solutions_alone_and_together_alike(smollm2: Path, data_dir: Path) -> None:

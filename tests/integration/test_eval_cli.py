@@ -159,14 +159,15 @@ def test_rows_at_which_the_judge_was_unavailable_are_tried_again(tmp_path: Path)
     assert summary["usage"] == {"prompt_tokens": 60, "completion_tokens": 12, "calls": 6}
 
 
-def test_a_raising_judge_costs_only_its_batch(tmp_path: Path) -> None:
+def test_a_row_that_breaks_the_judge_costs_only_itself(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "data.json")
-    summary = run_judge(FlakyJudge(raising=["p2"]), path, tmp_path / "out", batch_size=2)
-    assert summary["unscored"] == {"judge_unavailable": 2}
-    failed = [row for row in log_of(tmp_path / "out") if row["reason"]]
-    assert [row["id"] for row in failed] == ["r2", "r3"]
-    assert {row["message"] for row in failed} == {"OSError: connection reset"}
-    assert {row["prediction"] for row in failed} == {None}
+    judge = FlakyJudge(raising=["p2"])
+    summary = run_judge(judge, path, tmp_path / "out", batch_size=4)
+    assert summary["unscored"] == {"judge_unavailable": 1}
+    assert [row["id"] for row in log_of(tmp_path / "out")] == [f"r{number}" for number in range(6)]
+    (failed,) = [row for row in log_of(tmp_path / "out") if row["reason"]]
+    assert (failed["id"], failed["message"], failed["prediction"]) == ("r2", "OSError: connection reset", None)
+    assert [solution.problem for solution in judge.judged] == ["p0", "p1", "p3", "p4", "p5"]
 
 
 @pytest.mark.parametrize(("share", "status"), [("0", 1), ("0.99", 1), ("1", 0)])

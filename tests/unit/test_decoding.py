@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judge.decoding import Decoded, decode_cold, decode_known_wrong, first_error_distribution
+from judge.decoding import (
+    Decoded,
+    decode_cold,
+    decode_known_wrong,
+    first_error_distribution,
+    median_first_error,
+)
 from judge.shaping import rts
 
 hazard = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 1e-300, 5e-324, 1e-17, math.nextafter(1, 0)])
@@ -122,3 +128,15 @@ def test_what_is_not_a_probability_is_refused(decode, probs):
 def test_lengths_must_fit(decode, lengths):
     with pytest.raises(ValueError, match=r"length|zip"):
         decode([0.5, 0.5], lengths=lengths)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_the_median_has_the_smallest_expected_absolute_error(hazards: list[float]) -> None:
+    probs, _ = first_error_distribution(hazards)
+    median = median_first_error(hazards)
+    if sum(probs) == 0:
+        assert median is None
+        return
+    errors = [sum(prob * abs(step - guess) for step, prob in enumerate(probs)) for guess in range(len(probs))]
+    assert median is not None
+    assert errors[median] == pytest.approx(min(errors), abs=1e-9)

@@ -1,0 +1,134 @@
+"""``attacks.jsonl``: one line for every response, as it is and attacked, with defences on and off."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eval.defences import Defences
+from eval.log import FAILURES
+from judge.shaping import rts, step_lengths
+from judge.types import Unscored, UnscoredReason, Verdict
+
+logger = logging.getLogger(__name__)
+
+LOG_NAME: Final = "attacks.jsonl"
+ORIGINAL: Final = "original"
+"""Stands for the attack's name where the response is as the policy wrote it."""
+
+
+class Key(NamedTuple):
+    """What a line is about."""
+
+    id: str
+    attack: str
+    defences: Defences
+
+
+class AttackRow(BaseModel):
+    """One judged response."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    problem: str
+    """The same for responses to one problem."""
+    attack: str
+    defences: Defences
+    num_steps: int
+    first_error: int | None = None
+    """0-based, in the steps that the judge saw; None when unscored."""
+    rts_steps: float | None = None
+    """Share of the steps before the first error, in [0, 1)."""
+    rts_characters: float | None = None
+    """The same in characters."""
+    reason: UnscoredReason | None = None
+    message: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    """This response's share of its batch's wall-clock time."""
+
+    @property
+    def key(self) -> Key:
+        """What the line is about."""
+        return Key(self.id, self.attack, self.defences)
+
+    @property
+    def failed(self) -> bool:
+        """True when the judge did not answer at all."""
+        return self.reason in FAILURES
+
+
+def attack_row(
+    key: Key, problem: str, steps: Sequence[str], result: Verdict | Unscored, seconds: float = 0.0
+) -> AttackRow:
+    """The line for a result.
+
+    As in the reward server, "no error" and a step that does not exist are no scores of a response known to be wrong.
+    """
+    row = AttackRow(
+        id=key.id,
+        attack=key.attack,
+        defences=key.defences,
+        problem=problem,
+        num_steps=len(steps),
+        prompt_tokens=result.usage.prompt_tokens,
+        completion_tokens=result.usage.completion_tokens,
+        calls=result.usage.calls,
+        seconds=seconds,
+    )
+    if isinstance(result, Unscored):
+        return row.model_copy(update={"reason": result.reason, "message": result.message})
+    found = result.first_error
+    if found is None:
+        message = "the answer is wrong, but the judge found every step right"
+        return row.model_copy(update={"reason": UnscoredReason.NO_ERROR_FOUND, "message": message})
+    if not 0 <= found < len(steps):
+        message = f"the judge named step {found} of {len(steps)}"
+        return row.model_copy(update={"reason": UnscoredReason.PARSE_ERROR, "message": message})
+    return row.model_copy(
+        update={
+            "first_error": found,
+            "rts_steps": rts(found, step_lengths(steps, "steps")),
+            "rts_characters": rts(found, step_lengths(steps, "characters")),
+        }
+    )
+
+
+def resume(path: Path) -> dict[Key, AttackRow]:
+    """The finished lines of a log. The file is left with exactly these.
+
+    Lines at which the judge failed, and a last line torn by a crash, are taken out: they are judged again.
+    """
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    rows: dict[Key, AttackRow] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = AttackRow.model_validate_json(line)
+        except ValidationError:
+            logger.warning("%s line %d is damaged: it is judged again", path, number)
+            continue
+        if not row.failed:
+            rows[row.key] = row
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(map(_line, rows.values())), encoding="utf-8")
+    partial.replace(path)
+    return rows
+
+
+def append(path: Path, rows: Sequence[AttackRow]) -> None:
+    """Add lines; they are on their way to the disk when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(map(_line, rows))
+
+
+def _line(row: AttackRow) -> str:
+    return row.model_dump_json() + "\n"

@@ -1,0 +1,1 @@
+"""Reward-hacking attempts: pure transformations of real wrong responses, one small function each."""

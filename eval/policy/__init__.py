@@ -1,0 +1,1 @@
+"""Policies on problem sets: avg@k and maj@k."""

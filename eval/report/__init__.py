@@ -1,0 +1,1 @@
+"""One page about judges and policies, from their folders: ``sgpo-eval report``."""
