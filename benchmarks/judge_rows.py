@@ -13,8 +13,8 @@ runs/rows/SET.jsonl --judge runs/judges/features --limit 50 --output DIR` gives 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from judge.judges.base import Judge
 from judge.judges.cascade import CascadeJudge, Stage, StageSettings
 from judge.judges.features import PROBE_PREFIX, FeaturesShape, digit_tokens
 from judge.judges.hazards import HazardJudge, Refused, Scores
-from judge.probe_head import ProbeHead
 from judge.probe_head import from_arrays as head_from_arrays
 from judge.records import write_records
 from judge.registry import build_judge
@@ -39,8 +38,10 @@ from judge.train.head import score_records
 from judge.train.states import Store
 from judge.types import Record, Solution
 
+HELD_OUT = "mrben"
 MAX_STEPS = 256
-COLUMNS = ("f1", "error_acc", "correct_acc", "coverage")
+COLD = ("f1", "error_acc", "correct_acc", "step_auroc")
+KNOWN_WRONG = ("error_acc", "known_wrong_rts_mae", "expected_rts_mae", "median_rts_mae")
 
 Key = tuple[str, tuple[str, ...]]
 
@@ -66,38 +67,86 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     study = set_up(options)
+    calibration = scores_of(study, study.folder, study.stores.calibration)
+    options.output.mkdir(parents=True, exist_ok=True)
     for name, store in study.rows.items():
-        path = options.output / f"{name}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_records(store.records, path)
-        for row, judge in judges(study, options.judge, store).items():
-            output = options.output / f"{name}-{row}"
-            facts = {"command": "benchmarks/judge_rows.py"}
-            summary = run(judge, read_data_file(path), EvalOptions("records", output), facts)
-            print(f"| {name} | {row} | {cells(summary)} |", flush=True)
-            if isinstance(judge, CascadeJudge):
-                print(judge.summary())
+        read = scores_of(study, study.folder, store)
+        for known_wrong in (False, True):
+            table(study, read, calibration, options.output / f"{name}.jsonl", known_wrong=known_wrong)
+    # Several wrong solutions to a problem: Mr-Ben's, of problems that neither the trees nor the probe's weights saw.
+    parts = [scores_of(study, study.folder, store) for store in (study.stores.validation, study.stores.calibration)]
+    held_out = Read.joined(parts).only(HELD_OUT)
+    table(study, held_out, calibration, options.output / f"{HELD_OUT}-held-out.jsonl", known_wrong=True)
 
 
-def judges(study: Study, folder: Path, store: Store) -> Mapping[str, Judge]:
-    """The judges of the table, for the records of one store."""
+@dataclass(frozen=True)
+class Read:
+    """Records, and the raw hazards of their steps."""
+
+    records: Sequence[Record]
+    probe: Sequence[Sequence[float]]
+    features: Sequence[Sequence[float]]
+
+    @staticmethod
+    def joined(parts: Sequence[Read]) -> Read:
+        """One after the other."""
+        records, probe, features = (
+            [row for part in parts for row in getattr(part, field.name)] for field in fields(Read)
+        )
+        return Read(records, probe, features)
+
+    def only(self, source: str) -> Read:
+        """The records of one source."""
+        keep = [index for index, record in enumerate(self.records) if record.source == source]
+        return Read(*([getattr(self, field.name)[index] for index in keep] for field in fields(Read)))
+
+
+def scores_of(study: Study, folder: Path, store: Store) -> Read:
+    """What a features judge and the probe inside it say of a store's records."""
     manifest, arrays = read_manifest(folder, "features"), read_arrays(folder)
     shape = FeaturesShape.model_validate(manifest.head)
     assert shape.probe is not None
-    probe_arrays = {
-        name.removeprefix(PROBE_PREFIX): array for name, array in arrays.items() if name.startswith(PROBE_PREFIX)
-    }
-    probe = head_from_arrays(shape.probe, probe_arrays)
-    logits = log_odds_of(score_records(probe, store))
-    part = Part(store.records, logits, surprisals_of(store, study.encoder, digit_tokens(study.backbone.tokenizer)))
-    scores = scored(estimator_from_arrays(shape.estimator, arrays), part).scores
+    probe = head_from_arrays(
+        shape.probe,
+        {name.removeprefix(PROBE_PREFIX): array for name, array in arrays.items() if name.startswith(PROBE_PREFIX)},
+    )
+    hazards = score_records(probe, store)
+    surprisals = surprisals_of(store, study.encoder, digit_tokens(study.backbone.tokenizer))
+    part = Part(store.records, log_odds_of(hazards), surprisals)
+    return Read(store.records, hazards, scored(estimator_from_arrays(shape.estimator, arrays), part).scores)
+
+
+def table(study: Study, read: Read, calibration: Read, path: Path, *, known_wrong: bool) -> None:
+    """Judge one set with every judge, and print a row for each."""
+    write_records(read.records, path)
+    names = KNOWN_WRONG if known_wrong else COLD
+    print(
+        f"\n{path.stem}{', known wrong' if known_wrong else ''}\n\n| judge | unscored | {' | '.join(names)} | tau_b |"
+    )
+    print("|---|---|" + "---|" * (len(names) + 1))
+    for row, judge in judges(study, read, calibration).items():
+        output = path.with_name(f"{path.stem}-{row}{'-known-wrong' if known_wrong else ''}")
+        evaluation = EvalOptions("records", output, known_wrong=known_wrong)
+        summary = run(judge, read_data_file(path), evaluation, {"command": "benchmarks/judge_rows.py"})
+        fidelity = (summary["fidelity"] or {}) if known_wrong else {}
+        figures = [figure(summary, name) for name in names] + [figure(fidelity.get("figures", {}), "tau_b", fidelity)]
+        print(f"| {row} | {summary['num_unscored']} of {summary['num_rows']} | {' | '.join(figures)} |", flush=True)
+        if isinstance(judge, CascadeJudge):
+            print(f"\n{judge.summary()}")
+
+
+def judges(study: Study, read: Read, calibration: Read) -> Mapping[str, Judge]:
+    """The judges of the table, for the records of ``read``; the probe's threshold is fitted on ``calibration``."""
+    labels = [record.label for record in calibration.records if record.label is not None]
+    probe_decoding, _ = fit_decoding(calibration.probe, labels, study.settings.calibration)
+    decoding = read_manifest(study.folder, "features").decoding
 
     def features() -> Judge:
-        return stored("features", store.records, scores, manifest.decoding)
+        return stored("features", read.records, read.features, decoding)
 
     return {
         "rules": rules(),
-        "probe": stored("probe", store.records, score_records(probe, store), probe_decoding(study, probe)),
+        "probe": stored("probe", read.records, read.probe, probe_decoding),
         "features": features(),
         "cascade": CascadeJudge(
             [
@@ -113,21 +162,17 @@ def rules() -> Judge:
     return build_judge({"kind": "rules"})
 
 
-def probe_decoding(study: Study, probe: ProbeHead) -> Decoding:
-    """Calibration and threshold of the probe alone, fitted where those of the features judge were."""
-    calibration = study.stores.calibration
-    labels = [record.label for record in calibration.records if record.label is not None]
-    return fit_decoding(score_records(probe, calibration), labels, study.settings.calibration)[0]
-
-
 def stored(name: str, records: Sequence[Record], scores: Sequence[Sequence[float]], decoding: Decoding) -> Judge:
     """A judge from scores."""
     return HazardJudge(StoredScorer(records, scores), decoding, f"{name} from stored states", MAX_STEPS)
 
 
-def cells(summary: Mapping[str, Any]) -> str:
-    """The figures of one run that are printed; the others stand in its summary.json."""
-    return " | ".join(f"{key} {json.dumps(summary[key])}" for key in COLUMNS)
+def figure(figures: Mapping[str, Any], name: str, around: Mapping[str, Any] | None = None) -> str:
+    """A figure and its interval."""
+    value, interval = figures.get(name), (around or figures).get("intervals", {}).get(name)
+    if value is None:
+        return "-"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else f"{value:.3f}"
 
 
 if __name__ == "__main__":

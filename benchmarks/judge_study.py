@@ -68,6 +68,8 @@ class Study:
     encoder: StepEncoder
     shapes: Sequence[HeadShape]
     stores: Stores
+    folder: Path
+    """The features judge."""
     heads: Path
     """Where fitted heads are kept."""
 
@@ -111,7 +113,7 @@ def set_up(options: argparse.Namespace) -> Study:
         max_tokens=settings.max_tokens,
         surprisal=settings.surprisal,
     )
-    return Study(settings, backbone, encoder, shapes, stores, work / "heads")
+    return Study(settings, backbone, encoder, shapes, stores, begun.output, work / "heads")
 
 
 def chosen_shape(manifest: Manifest) -> HeadShape:

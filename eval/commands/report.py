@@ -61,7 +61,7 @@ def _data(runs: tuple[JudgeRun, ...], given: list[str]) -> dict[str, dict[str, R
 
     wanted = {run.summary.data_digest: run.summary.benchmark for run in runs}
     found: dict[str, dict[str, Record]] = {}
-    for path in [*given, *(run.summary.path for run in runs)]:
+    for path in dict.fromkeys([*given, *(run.summary.path for run in runs)]):
         missing = [digest for digest in wanted if digest not in found]
         if not missing or (path not in given and not Path(path).exists()):
             continue

@@ -246,6 +246,20 @@ def test_without_the_data_the_cases_are_left_out(
         there.rename(data)
 
 
+def test_two_judges_on_each_of_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = []
+    for name in ("one", "two"):
+        data = write_data(tmp_path / f"{name}.json")
+        data.write_text(data.read_text().replace("third step", f"third step of {name}"))
+        runs += [write_run(data, tmp_path / f"{name}-{row}", threshold) for row, threshold in (("a", 0.37), ("b", 0.6))]
+    capsys.readouterr()
+    assert main(["report", *map(str, runs), "--output", str(tmp_path / "four.html")]) == 0
+    assert capsys.readouterr().err == ""
+    page = (tmp_path / "four.html").read_text()
+    assert "third step of one" in page
+    assert "third step of two" in page
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
