@@ -94,7 +94,9 @@ def open_folder(folder: Path, identity: DataclassInstance) -> None:
             return
         there = json.loads(marker.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"--output {folder}: cannot be used: {error}") from None
+        raise ConfigError(f"--output {folder}: cannot be used ({marker.name}): {error}") from None
+    if not isinstance(there, dict):
+        raise ConfigError(f"--output {folder}: {marker.name} is no marker of a run; choose another folder")
     here = asdict(identity)
     different = [key for key in here if there.get(key) != here[key]]
     if different:

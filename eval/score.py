@@ -66,6 +66,11 @@ def score(benchmark: Benchmark, data: DataFile, options: ScoreOptions, facts: Ma
     """
     source = _source(options)
     there = read_identity(source.parent) if options.log is not None else None
+    if there is not None and options.known_wrong and not there.known_wrong:
+        raise ConfigError(
+            f"--known-wrong: the judge of {source} was not told that the rows are wrong; judge them again with "
+            "`sgpo-eval run --known-wrong`, or leave the flag out"
+        )
     known_wrong = options.known_wrong or (there is not None and there.known_wrong)
     read = benchmark.read(data)
     examples = select(read.examples, data.path, known_wrong=known_wrong)
@@ -88,11 +93,24 @@ def score(benchmark: Benchmark, data: DataFile, options: ScoreOptions, facts: Ma
     }
     scoring = replace(options.scoring, reasons=reasons)
     summary = summarise(benchmark, scored, matched.by_id, scoring, known | dict(facts))
+    rows = [matched.by_id[example.id] for example in scored]
     log = options.output / LOG_NAME
     if not (log.exists() and log.samefile(source)):
-        write_log(log, [matched.by_id[example.id] for example in scored])
+        refuse_shorter(log, rows)
+        write_log(log, rows)
     write_summary(options.output / SUMMARY_NAME, summary)
     return summary
+
+
+def refuse_shorter(log: Path, rows: Sequence[LogRow]) -> None:
+    """Refuse to replace a log by one that lacks some of its rows: they may have cost hours of judging.
+
+    Raises:
+        ConfigError: naming the log.
+    """
+    lost = {row.id for row in read_log(log)} - {row.id for row in rows} if log.exists() else set()
+    if lost:
+        raise ConfigError(f"{log}: holds {len(lost)} rows that would be lost; give another --output")
 
 
 def _source(options: ScoreOptions) -> Path:

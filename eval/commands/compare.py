@@ -30,6 +30,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def main(args: argparse.Namespace) -> int:
     """Compare two logs."""
     drawn = sampling(args)
+    if args.output:
+        _refuse(args.output)
     from eval.compare import compare, read_side
     from eval.log import write_summary
     from eval.provenance import provenance
@@ -41,6 +43,14 @@ def main(args: argparse.Namespace) -> int:
         write_summary(args.output, found | provenance() | {"command": args.command_line})
         print(args.output)
     return OK
+
+
+def _refuse(output: Path) -> None:
+    from eval.log import LOG_NAME, MARKER_NAME, SUMMARY_NAME
+    from judge.errors import ConfigError
+
+    if output.is_dir() or output.name in (LOG_NAME, MARKER_NAME, SUMMARY_NAME):
+        raise ConfigError(f"--output {output}: give a file of its own, such as difference.json")
 
 
 def comparison_table(found: Mapping[str, Any]) -> str:

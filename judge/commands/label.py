@@ -165,10 +165,13 @@ def _describe_rollouts(summary: RolloutSummary) -> str:
 def keep_agreed(args: argparse.Namespace) -> int:
     """``label consensus``."""
     from judge.data.labels.consensus import consensus
+    from judge.errors import DataError
     from judge.records import write_records
 
     _refuse_overwriting(args)
     kept, report = consensus(args.a, args.b)
+    if not report.num_kept and report.only_in_a and report.only_in_b:
+        raise DataError(f"{args.a} and {args.b} have no row in common that agrees: are the ids of the same kind?")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     write_records(kept, args.output)
     print(
