@@ -51,7 +51,8 @@ def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, 
     """
     benchmark = get_benchmark(options.benchmark)
     read = benchmark.read(data)
-    examples = select(read.examples, data.path, known_wrong=options.known_wrong)[: options.limit]
+    chosen = select(read.examples, data.path, known_wrong=options.known_wrong)
+    examples = chosen[: options.limit]
     identity = RunIdentity(options.benchmark, data.digest, judge.judge_id, options.known_wrong)
     open_folder(options.output, identity)
     log = options.output / LOG_NAME
@@ -68,7 +69,14 @@ def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, 
         "judge_id": identity.judge_id,
         "known_wrong": identity.known_wrong,
     }
-    summary = summarise(benchmark, examples, finished | fresh, options.scoring, known | dict(facts))
+    summary = summarise(
+        benchmark,
+        examples,
+        finished | fresh,
+        options.scoring,
+        known | dict(facts),
+        {example.subset for example in chosen},
+    )
     write_summary(options.output / SUMMARY_NAME, summary)
     return summary
 

@@ -92,7 +92,8 @@ def score(benchmark: Benchmark, data: DataFile, options: ScoreOptions, facts: Ma
         "num_unknown": matched.num_unknown,
     }
     scoring = replace(options.scoring, reasons=reasons)
-    summary = summarise(benchmark, scored, matched.by_id, scoring, known | dict(facts))
+    subsets = {example.subset for example in examples}
+    summary = summarise(benchmark, scored, matched.by_id, scoring, known | dict(facts), subsets)
     rows = [matched.by_id[example.id] for example in scored]
     log = options.output / LOG_NAME
     if not (log.exists() and log.samefile(source)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ def summarise(
     log: Mapping[str, LogRow],
     scoring: Scoring,
     facts: Mapping[str, object],
+    subsets: Collection[str] = (),
 ) -> dict[str, Any]:
     """The summary of the examples, each of which has a row in the log.
 
@@ -45,11 +46,13 @@ def summarise(
         examples: at least one.
         log: by id.
         facts: what cannot be seen in the log: benchmark, path, digest, judge, version, command.
+        subsets: those of the whole data; a mean over subsets is None when the examples lack one of them.
     """
     rows = [log[example.id] for example in examples]
     judged = judged_rows(examples, log, scoring.reasons, scoring.step_threshold)
-    measured = measure(judged, benchmark.families, benchmark.headline, benchmark.averaged, scoring.sampling)
-    whole = measured.whole
+    averaged = benchmark.averaged if {example.subset for example in examples} >= set(subsets) else ()
+    measured = measure(judged, benchmark.families, benchmark.headline, averaged, scoring.sampling)
+    whole = {f"mean_{name}": None for name in benchmark.averaged} | measured.whole
     missing = {name: why for name, why in benchmark.missing_parts.items() if whole.get(name) is None}
     return {
         **{name: value for name, value in whole.items() if name not in ("intervals", "baselines")},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import pytest
 
 from eval.cli import main
-from tests.integration.test_score_cli import score, write_data
+from tests.integration.test_score_cli import score, summary_of, write_data, write_lines
 
 
 def test_a_log_is_never_replaced_by_a_shorter_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +52,12 @@ def test_a_damaged_marker_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         main(["run", "--benchmark", "processbench", "--path", str(data), "--judge", "rules", "--output", str(one)]) == 2
     )
     assert "run.json is no marker of a run" in capsys.readouterr().err
+
+
+def test_a_mean_over_subsets_needs_them_all(data_dir: Path, tmp_path: Path) -> None:
+    path = data_dir / "processbench" / "gsm8k.json.gz"
+    lines = [{"id": row["id"], "prediction": row["label"]} for row in json.loads(gzip.decompress(path.read_bytes()))]
+    one = write_lines(tmp_path / "gsm8k.jsonl", lines)
+    assert score(data_dir / "processbench", tmp_path / "out", "--predictions", str(one), "--allow-missing") == 0
+    summary = summary_of(tmp_path / "out")
+    assert (summary["f1"], summary["mean_f1"], summary["num_missing"]) == (1.0, None, 1000)
