@@ -86,10 +86,10 @@ def median_first_error(step_error_probs: Sequence[float]) -> int | None:
         ValueError: as `first_error_distribution`.
     """
     probs, _ = first_error_distribution(step_error_probs)
-    half = math.fsum(probs) / 2
-    if half == 0:
+    total = math.fsum(probs)
+    if total == 0:
         return None
-    return next(step for step, mass in enumerate(accumulate(probs)) if mass >= half or step == len(probs) - 1)
+    return next(step for step, mass in enumerate(accumulate(probs)) if 2 * mass >= total or step == len(probs) - 1)
 
 
 def decode_cold(

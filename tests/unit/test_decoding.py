@@ -4,7 +4,7 @@ import math
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from judge.decoding import (
@@ -130,6 +130,7 @@ def test_lengths_must_fit(decode, lengths):
         decode([0.5, 0.5], lengths=lengths)
 
 
+@example([5e-324])
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_the_median_has_the_smallest_expected_absolute_error(hazards: list[float]) -> None:
     probs, _ = first_error_distribution(hazards)
