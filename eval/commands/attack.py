@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from eval.commands.options import add_benchmark, add_sampling, require_numbers
+from eval.commands.options import add_benchmark, add_judge, add_sampling, require_numbers
 from judge.command_line import OK
 from judge.errors import ConfigError, JudgeError
 
@@ -22,15 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """The arguments of the verb."""
     parser = commands.add_parser("attack", help="what reward hacking gains; resumable", description=DESCRIPTION)
     add_benchmark(parser)
-    parser.add_argument(
-        "--judge",
-        required=True,
-        metavar="JUDGE",
-        help="default, rules, critic ..., a trained judge's folder, or a TOML file with [judge]",
-    )
-    parser.add_argument(
-        "--judge-option", action="append", default=[], metavar="KEY=VALUE", help="setting of the judge (repeatable)"
-    )
+    add_judge(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for attacks.jsonl and attacks.json")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N wrong responses")
     parser.add_argument(

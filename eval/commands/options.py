@@ -22,6 +22,23 @@ def add_benchmark(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_judge(parser: argparse.ArgumentParser) -> None:
+    """``--judge`` and ``--judge-option``."""
+    parser.add_argument(
+        "--judge",
+        required=True,
+        metavar="JUDGE",
+        help="default, rules, critic ..., a trained judge's folder, or a TOML file with [judge]",
+    )
+    parser.add_argument(
+        "--judge-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="setting of the judge (repeatable), for example --judge-option model=Qwen/Qwen3-4B",
+    )
+
+
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """``--seed`` and ``--bootstrap-samples``."""
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default 0)")

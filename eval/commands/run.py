@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from eval.commands.options import add_benchmark, add_sampling, sampling
+from eval.commands.options import add_benchmark, add_judge, add_sampling, sampling
 from judge.command_line import OK
 from judge.errors import ConfigError, JudgeError
 
@@ -20,19 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """The arguments of the verb."""
     parser = commands.add_parser("run", help="judge every row of a benchmark; resumable", description=DESCRIPTION)
     add_benchmark(parser)
-    parser.add_argument(
-        "--judge",
-        required=True,
-        metavar="JUDGE",
-        help="default, rules, critic ..., a trained judge's folder, or a TOML file with [judge]",
-    )
-    parser.add_argument(
-        "--judge-option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="setting of the judge (repeatable), for example --judge-option model=Qwen/Qwen3-4B",
-    )
+    add_judge(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for log.jsonl and summary.json")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="rows per call (default 16)")
