@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from eval.defences import Defences
 from eval.log import FAILURES
+from eval.row_file import whole_rows, write_rows
 from judge.shaping import rts, step_lengths
 from judge.types import Unscored, UnscoredReason, Verdict
-
-logger = logging.getLogger(__name__)
 
 LOG_NAME: Final = "attacks.jsonl"
 ORIGINAL: Final = "original"
@@ -106,29 +104,6 @@ def resume(path: Path) -> dict[Key, AttackRow]:
 
     Lines at which the judge failed, and a last line torn by a crash, are taken out: they are judged again.
     """
-    lines = path.read_bytes().split(b"\n") if path.is_file() else []
-    rows: dict[Key, AttackRow] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = AttackRow.model_validate_json(line)
-        except ValidationError:
-            logger.warning("%s line %d is damaged: it is judged again", path, number)
-            continue
-        if not row.failed:
-            rows[row.key] = row
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(map(_line, rows.values())), encoding="utf-8")
-    partial.replace(path)
+    rows = {row.key: row for row in whole_rows(path, AttackRow) if not row.failed}
+    write_rows(path, rows.values())
     return rows
-
-
-def append(path: Path, rows: Sequence[AttackRow]) -> None:
-    """Add lines; they are on their way to the disk when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(map(_line, rows))
-
-
-def _line(row: AttackRow) -> str:
-    return row.model_dump_json() + "\n"

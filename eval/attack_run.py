@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from eval.attack_log import LOG_NAME, ORIGINAL, AttackRow, Key, append, attack_row, resume
+from eval.asking import ask
+from eval.attack_log import LOG_NAME, ORIGINAL, AttackRow, Key, attack_row, resume
 from eval.attack_table import attack_table, originals
 from eval.attacks.base import Attack, WrongResponse
 from eval.attacks.corpus import CORPUS_VERSION
@@ -19,11 +20,12 @@ from eval.benchmarks.base import DataFile, get_benchmark
 from eval.benchmarks.example import Example
 from eval.defences import BOTH, cut, judge_with
 from eval.log import open_folder, write_summary
-from judge.errors import ConfigError, ModelError
+from eval.row_file import append_rows
+from judge.errors import ConfigError
 from judge.judges.base import Judge
 from judge.shaping import Shaping
 from judge.steps import DEFAULT
-from judge.types import NO_ERROR, Solution, Unscored, UnscoredReason, Verdict
+from judge.types import NO_ERROR, Solution, Unscored, UnscoredReason
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +154,7 @@ async def _judge_all(judge: Judge, probes: Sequence[Probe], log: Path, batch_siz
                 for start in range(0, len(asked), batch_size):
                     batch = asked[start : start + batch_size]
                     judged = await _judge_batch(judge_with(judge, defences), batch)
-                    append(log, judged)
+                    append_rows(log, judged)
                     rows |= {row.key: row for row in judged}
                     bar.update(len(batch))
     return rows
@@ -169,22 +171,6 @@ async def _judge_batch(judge: Judge, batch: Sequence[Probe]) -> list[AttackRow]:
         attack_row(probe.key, probe.example.cluster, probe.steps, result, seconds)
         for probe, result in zip(batch, results, strict=True)
     ]
-
-
-async def ask(judge: Judge, solutions: Sequence[Solution]) -> list[Verdict | Unscored]:
-    """The judge's answers. Where a batch fails, each solution is asked about alone, and fails alone."""
-    try:
-        results = await judge.judge(solutions) if solutions else []
-        if len(results) != len(solutions):
-            raise RuntimeError(f"{len(results)} results for a batch of {len(solutions)}")
-    except (ConfigError, ModelError):
-        raise  # nothing can be judged: the user has to change something
-    except Exception as error:  # the edge to a judge of any make
-        if len(solutions) > 1:
-            return [(await ask(judge, [solution]))[0] for solution in solutions]
-        logger.warning("the judge failed on a response: %s: %s", type(error).__name__, error)
-        return [Unscored(UnscoredReason.JUDGE_UNAVAILABLE, f"{type(error).__name__}: {error}", judge.judge_id)]
-    return list(results)
 
 
 def summarise(rows: Sequence[AttackRow], options: AttackOptions) -> dict[str, Any]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eval.row_file import whole_rows, write_rows
 from judge.errors import ConfigError, DataError
 from judge.records import faults, numbered_lines
 from judge.types import UnscoredReason
+from judge.verdict_file import replace_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -90,7 +92,7 @@ def open_folder(folder: Path, identity: DataclassInstance) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
-            _write_whole(marker, json.dumps(asdict(identity), indent=2) + "\n")
+            replace_text(marker, json.dumps(asdict(identity), indent=2) + "\n")
             return
         there = json.loads(marker.read_bytes())
     except (OSError, ValueError) as error:
@@ -150,44 +152,11 @@ def resume_log(path: Path) -> dict[str, LogRow]:
 
     Rows at which the judge failed, and a last line torn by a crash, are taken out: they are judged again.
     """
-    lines = path.read_bytes().split(b"\n") if path.is_file() else []
-    rows: dict[str, LogRow] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = LogRow.model_validate_json(line)
-        except ValidationError:
-            logger.warning("%s line %d is damaged: its row is judged again", path, number)
-            continue
-        if not row.failed:
-            rows[row.id] = row
-    write_log(path, rows.values())
+    rows = {row.id: row for row in whole_rows(path, LogRow) if not row.failed}
+    write_rows(path, rows.values())
     return rows
-
-
-def write_log(path: Path, rows: Iterable[LogRow]) -> None:
-    """Write the whole log anew."""
-    _write_whole(path, "".join(map(log_line, rows)))
-
-
-def log_line(row: LogRow) -> str:
-    """The row as a line of JSON."""
-    return row.model_dump_json(exclude_none=False) + "\n"
-
-
-def append(path: Path, rows: Sequence[LogRow]) -> None:
-    """Add rows to the log; they are on their way to the disk when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(map(log_line, rows))
 
 
 def write_summary(path: Path, summary: Mapping[str, object]) -> None:
     """Write the summary as readable JSON."""
-    _write_whole(path, json.dumps(summary, indent=2) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    replace_text(path, json.dumps(summary, indent=2) + "\n")

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eval.asking import ask
 from eval.benchmarks.base import DataFile, get_benchmark
 from eval.benchmarks.example import Example
-from eval.log import LOG_NAME, SUMMARY_NAME, LogRow, RunIdentity, append, open_folder, resume_log, write_summary
+from eval.log import LOG_NAME, SUMMARY_NAME, LogRow, RunIdentity, open_folder, resume_log, write_summary
+from eval.row_file import append_rows
 from eval.summary import Scoring, summarise
-from judge.errors import ConfigError, ModelError
+from judge.errors import ConfigError
 from judge.judges.base import Judge
-from judge.types import NO_ERROR, Solution, Unscored, UnscoredReason, Verdict
+from judge.types import NO_ERROR, Solution, Unscored, Verdict
 
 __all__ = ["SUMMARY_NAME", "EvalOptions", "run", "select"]
 
@@ -105,44 +107,28 @@ async def _judge_all(judge: Judge, examples: Sequence[Example], log: Path, optio
                 batch = examples[start : start + options.batch_size]
                 for judged in await _judge_batch(judge, batch, options.known_wrong):
                     rows[judged.id] = judged
-                append(log, [rows[example.id] for example in batch])
+                append_rows(log, [rows[example.id] for example in batch])
                 bar.update(len(batch))
                 bar.set_postfix(unscored=sum(row.prediction is None for row in rows.values()), refresh=False)
     return rows
 
 
 async def _judge_batch(judge: Judge, batch: Sequence[Example], known_wrong: bool) -> list[LogRow]:
-    """Judge a batch. One row that breaks the judge does not take the others along: they are judged one by one."""
     started = time.perf_counter()
-    try:
-        results = await _ask(judge, batch, known_wrong)
-    except (ConfigError, ModelError):
-        raise  # no row can be judged: the user has to change something
-    except Exception as error:  # the edge to a judge of any make: one bad row must not end the run
-        if len(batch) > 1:
-            return [row for example in batch for row in await _judge_batch(judge, [example], known_wrong)]
-        message = f"{type(error).__name__}: {error}"
-        logger.warning("the judge failed on row '%s': %s", batch[0].id, message)
-        results = [Unscored(UnscoredReason.JUDGE_UNAVAILABLE, message, judge.judge_id)]
+    results = await ask(judge, [_solution(example, known_wrong) for example in batch])
     seconds = (time.perf_counter() - started) / len(batch)
     return [_log_row(example, result, seconds) for example, result in zip(batch, results, strict=True)]
 
 
-async def _ask(judge: Judge, batch: Sequence[Example], known_wrong: bool) -> Sequence[Verdict | Unscored]:
-    solutions = [
-        Solution(
-            problem=example.problem,
-            steps=example.steps,
-            reference_solution=example.reference_solution,
-            reference_answer=example.reference_answer,
-            known_wrong=known_wrong,
-        )
-        for example in batch
-    ]
-    results = await judge.judge(solutions)
-    if len(results) != len(batch):
-        raise RuntimeError(f"{len(results)} results for a batch of {len(batch)}")
-    return results
+def _solution(example: Example, known_wrong: bool) -> Solution:
+    """What the judge sees."""
+    return Solution(
+        problem=example.problem,
+        steps=example.steps,
+        reference_solution=example.reference_solution,
+        reference_answer=example.reference_answer,
+        known_wrong=known_wrong,
+    )
 
 
 def _log_row(example: Example, result: Verdict | Unscored, seconds: float) -> LogRow:

@@ -18,7 +18,6 @@ from eval.log import (
     open_folder,
     read_identity,
     read_log,
-    write_log,
     write_summary,
 )
 from eval.predictions import (
@@ -30,6 +29,7 @@ from eval.predictions import (
     read_lines,
     refuse_other_rows,
 )
+from eval.row_file import write_rows
 from eval.runner import select
 from eval.summary import Scoring, summarise
 from judge.errors import ConfigError
@@ -98,7 +98,7 @@ def score(benchmark: Benchmark, data: DataFile, options: ScoreOptions, facts: Ma
     log = options.output / LOG_NAME
     if not (log.exists() and log.samefile(source)):
         refuse_shorter(log, rows)
-        write_log(log, rows)
+        write_rows(log, rows)
     write_summary(options.output / SUMMARY_NAME, summary)
     return summary
 

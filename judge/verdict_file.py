@@ -121,11 +121,12 @@ def take_up(path: Path, rows: Sequence[InputRow], judge_id: str) -> set[str]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file's content at once: a crash leaves the old file or the new one."""
-    if path.read_bytes() == text.encode():
+    """Write a file, or replace its content, at once: a crash leaves the old file or the new one."""
+    there = path.exists()
+    if there and path.read_bytes() == text.encode():
         return
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(text.encode())
-    Path(scratch).chmod(path.stat().st_mode)
+    Path(scratch).chmod(path.stat().st_mode if there else 0o644)
     os.replace(scratch, path)

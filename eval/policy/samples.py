@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from judge.verdict_file import replace_text
+from eval.row_file import whole_rows, write_rows
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +59,9 @@ def resume_samples(path: Path, num_samples: int) -> dict[str, list[SampleRow]]:
     A problem with fewer than ``num_samples`` samples (the run was killed, a line is damaged) or whose policy did not
     answer is taken out: it is asked again, with the same seeds.
     """
-    if not path.is_file():
-        return {}
-    rows: list[SampleRow] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(SampleRow.model_validate_json(line))
-        except ValidationError:
-            logger.warning("%s line %d is damaged: its problem is asked again", path, number)
-    finished = {problem: samples for problem, samples in by_problem(rows).items() if _is_finished(samples, num_samples)}
-    replace_text(path, "".join(line_of(row) for samples in finished.values() for row in samples))
+    groups = by_problem(whole_rows(path, SampleRow))
+    finished = {problem: samples for problem, samples in groups.items() if _is_finished(samples, num_samples)}
+    write_rows(path, [row for samples in finished.values() for row in samples])
     return finished
 
 
@@ -80,17 +71,6 @@ def by_problem(rows: Iterable[SampleRow]) -> dict[str, list[SampleRow]]:
     for row in rows:
         groups[row.problem].append(row)
     return {problem: sorted(samples, key=lambda row: row.sample) for problem, samples in groups.items()}
-
-
-def append(path: Path, rows: Sequence[SampleRow]) -> None:
-    """Add rows to the file; they are on their way to the disk when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(map(line_of, rows))
-
-
-def line_of(row: SampleRow) -> str:
-    """The row as a line of JSON."""
-    return row.model_dump_json() + "\n"
 
 
 def policy_failed(samples: Sequence[SampleRow]) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from eval.policy.problems import Problem
-from eval.policy.samples import Failure, SampleRow, append, policy_failed
+from eval.policy.samples import Failure, SampleRow, policy_failed
 from eval.policy.votes import cast_votes
+from eval.row_file import append_rows
 from judge.answers import AnswerFailure, AnswerItem
 from judge.backends.base import Chat, PromptTooLong, Reply, Sampling, TextBackend
 from judge.data.labels.monte_carlo import Checker
@@ -79,7 +80,7 @@ class _Work:
             seconds = (time.perf_counter() - started) / len(problems) / self.plan.num_calls
             for problem, reply in zip(problems, replies, strict=True):
                 rows = await sample_rows(problem, reply, seconds, self.plan.sampling, self.checker)
-                append(self.path, rows)
+                append_rows(self.path, rows)
                 self.groups[problem.id] = rows
                 self.failures_in_a_row = self.failures_in_a_row + 1 if policy_failed(rows) else 0
             self.on_done(len(problems))

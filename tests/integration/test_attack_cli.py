@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from eval.attack_run import AttackOptions, ask, run_attacks
+from eval.asking import ask
+from eval.attack_run import AttackOptions, run_attacks
 from eval.attacks.corpus import get_attacks
 from eval.benchmarks.base import read_data_file
 from eval.cli import main

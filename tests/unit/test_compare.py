@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from eval.compare import Side, compare, mcnemar, read_side
-from eval.log import LogRow, RunIdentity, open_folder, write_log
+from eval.log import LogRow, RunIdentity, open_folder
 from eval.metrics import Sampling
+from eval.row_file import write_rows
 from judge.errors import DataError
 from judge.measures import first_error_metrics
 
@@ -113,7 +114,7 @@ def test_logs_of_other_data() -> None:
 def test_sides_are_logs_or_folders(tmp_path: Path) -> None:
     open_folder(tmp_path / "run", RunIdentity("processbench", "d", "judge@1", known_wrong=False))
     log = tmp_path / "run" / "log.jsonl"
-    write_log(log, side([0], [0]).rows.values())
+    write_rows(log, side([0], [0]).rows.values())
     assert read_side(tmp_path / "run").judge_id == read_side(log).judge_id == "judge@1"
     alone = tmp_path / "alone.jsonl"
     alone.write_bytes(log.read_bytes())
