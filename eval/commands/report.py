@@ -25,6 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser("report", help="a page from one or more run folders", description=DESCRIPTION)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folder of a finished run")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.html", help="the page; FILE.md beside it")
+    parser.add_argument("--brief", action="store_true", help="without heat maps and the worst cases")
     parser.add_argument(
         "--path",
         action="append",
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     require_packages()
     contents = read_folders(args.folders)
     page = make_page(contents, _data(contents.judges, args.path))
-    for path in write_report(page, args.output):
+    for path in write_report(page.brief() if args.brief else page, args.output):
         print(path)
     return OK
 

@@ -7,7 +7,7 @@ escaped.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,10 @@ class Page:
     attacks: tuple[Table, ...]
     policies: Table | None
     glossary: Mapping[str, str]
+
+    def brief(self) -> Page:
+        """Without heat maps and single cases."""
+        return replace(self, sections=tuple(replace(each, heat_maps=(), worst=()) for each in self.sections))
 
 
 def make_page(contents: Contents, data: Mapping[str, Mapping[str, Record]]) -> Page:

@@ -200,6 +200,15 @@ def test_markdown_tables_are_whole(one: tuple[str, str]) -> None:
     assert "\n\n\n\n" not in one[1]
 
 
+def test_brief_leaves_single_rows_out(folder: Path) -> None:
+    output = folder / "brief.html"
+    assert main(["report", str(folder / "low"), "--brief", "--output", str(output)]) == 0
+    for text in (output.read_text(), output.with_suffix(".md").read_text()):
+        assert f"{summary_of(folder / 'low')['f1']:.1%}" in text
+        assert "Worst verdicts" not in text
+        assert "where it was found" not in text
+
+
 def test_policies_and_attacks_stand_beside(folder: Path, tmp_path: Path) -> None:
     policy, attacks = tmp_path / "policy", tmp_path / "attacks"
     for each in (policy, attacks):
