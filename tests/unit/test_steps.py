@@ -4,12 +4,14 @@ import gzip
 import json
 import time
 import unicodedata
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from judge import step_pieces
 from judge.steps import SEGMENTER_VERSION, SegmentSettings, segment
 
 TINY = SegmentSettings(min_chars=4, split_chars=12, max_chars=24)
@@ -101,6 +103,7 @@ TOKENS = [
     "\u09c7", "\u09be", "\u1100", "\u1161", "\u11a8", "가", "\u1fef" * 3, "😀",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(TOKENS), max_size=30).map("".join) | st.text(max_size=60)
+plain = st.lists(st.sampled_from(["a", " ", "\n", "\t", ". ", "\n```\n", "3:", "#"]), max_size=40).map("".join)
 sizes = st.sampled_from([TINY, SegmentSettings(), SegmentSettings(min_chars=1, split_chars=5, max_chars=10)])
 
 
@@ -110,6 +113,14 @@ def test_segmenting_the_steps_again_gives_the_same(text, sizes):
     once = texts(text, sizes)
     for joint in ("\n", "\n\n", "\r\n---\r\n"):
         assert texts(joint.join(once), sizes) == once
+
+
+@settings(max_examples=300, deadline=None)
+@given(plain | hostile, sizes)
+def test_plain_lines_are_cut_as_all_others_are(text, sizes):
+    with mock.patch.object(step_pieces, "_plain_piece", return_value=None):
+        by_words = segment(text, sizes)
+    assert segment(text, sizes) == by_words
 
 
 @settings(max_examples=150, deadline=None)
