@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cachetools import LRUCache
+
 from judge.errors import BackendError
 from judge.final_answer import final_answer, quick_match, reference_answer
 
 _WORKER: Final = Path(__file__).with_name("answer_worker.py")
 _START_TIMEOUT_S: Final = 60.0
+_KEPT: Final = 50_000
+_LONGEST_KEPT: Final = 500
+"""How many comparisons are kept for the next time, and the longest answer of one, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class AnswerFailure:
 class AnswerChecker:
     """Checks final answers in killable worker processes. Belongs to one event loop; safe for concurrent callers.
 
-    Workers start with the first item that plain number comparison cannot settle, and live until `aclose`.
+    Workers start with the first item that plain number comparison cannot settle, and live until `aclose`. What a worker
+    has compared is kept: the responses to one problem, and retries, mostly end in one of a few answers.
 
     Args:
         timeout_s: the longest that one item may take in a worker, above 0.
@@ -61,6 +67,7 @@ class AnswerChecker:
         for worker in self._workers:
             self._free.put_nowait(worker)
         self._closed = False
+        self._known: LRUCache[tuple[str, str], bool] = LRUCache(_KEPT)
 
     async def check(self, items: Sequence[AnswerItem]) -> list[bool | AnswerFailure]:
         """Whether each response's final answer is right, in order. A response without an answer is wrong (False)."""
@@ -97,7 +104,14 @@ class AnswerChecker:
         if answer is None:
             return False
         verdict = quick_match(answer, reference)
-        return await self._ask(answer, reference) if verdict is None else verdict
+        if verdict is None:
+            verdict = self._known.get((answer, reference))
+        if verdict is not None:
+            return verdict
+        found = await self._ask(answer, reference)
+        if isinstance(found, bool) and max(len(answer), len(reference)) <= _LONGEST_KEPT:
+            self._known[answer, reference] = found
+        return found
 
     async def _ask(self, answer: str, reference: str) -> bool | AnswerFailure:
         worker = await self._free.get()

@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 from itertools import pairwise
+from unittest import mock
 
 import pytest_asyncio
 
@@ -113,6 +114,30 @@ async def test_hostile_responses_are_never_right_and_never_raise():
         assert await checker.check([AnswerItem(r"\boxed{\frac{2}{4}}", "1/2")]) == [True]
     finally:
         await checker.aclose()
+
+
+async def test_a_worker_compares_the_same_answers_once(checker, monkeypatch):
+    asked = []
+    ask = checker._ask
+
+    async def counting(answer, reference):
+        asked.append((answer, reference))
+        return await ask(answer, reference)
+
+    monkeypatch.setattr(checker, "_ask", counting)
+    first, other = AnswerItem(r"\boxed{(x+1)^2}", "x^2+2x+1"), AnswerItem(r"\boxed{(x+2)^2}", "x^2+2x+1")
+    assert await checker.check([first]) == [True]
+    again = AnswerItem(r"In other words: \boxed{(x+1)^2}", "x^2+2x+1")
+    assert await checker.check([again, other]) == [True, False]
+    assert len(asked) == 2
+
+
+async def test_a_failed_comparison_is_tried_again(checker, monkeypatch):
+    failed = AnswerFailure("the process died")
+    replies = [failed, True]
+    monkeypatch.setattr(checker, "_ask", mock.AsyncMock(side_effect=replies))
+    item = AnswerItem(r"\boxed{(x+1)^2}", "x^2+2x+1")
+    assert [await checker.check([item]) for _ in range(3)] == [[failed], [True], [True]]
 
 
 async def test_agrees_with_the_outcome_labels_of_real_solutions(checker, data_dir):
