@@ -51,7 +51,14 @@ def _figures_of(
 
 def _answered(row: JudgedRow, prediction: int) -> JudgedRow:
     flagged = () if prediction == NO_ERROR else (prediction,)
-    return replace(row, prediction=prediction, flagged_steps=flagged, step_error_probs=None, reason_correct=None)
+    return replace(
+        row,
+        prediction=prediction,
+        blank_step=False,
+        flagged_steps=flagged,
+        step_error_probs=None,
+        reason_correct=None,
+    )
 
 
 def _random_flag(rows: Sequence[JudgedRow], families: Sequence[Family], headline: Sequence[str]) -> dict[str, Any]:

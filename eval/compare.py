@@ -68,7 +68,7 @@ def compare(a: Side, b: Side, sampling: Sampling, *, allow_missing: bool = False
         "difference": point,
         "intervals": {name: interval(values, sampling.level) for name, values in samples.items()},
         "mcnemar": {
-            half: mcnemar([_is_right(row) for row in side_a], [_is_right(row) for row in side_b])
+            half: mcnemar([row.is_right for row in side_a], [row.is_right for row in side_b])
             for half, side_a, side_b in _halves(sides[0], sides[1])
         },
         "num_rows": len(shared),
@@ -130,11 +130,7 @@ def _shared(a: Side, b: Side, *, allow_missing: bool) -> list[str]:
 
 
 def _judged(row: LogRow) -> JudgedRow:
-    return JudgedRow(row.problem or row.id, row.label, row.num_steps, row.prediction)
-
-
-def _is_right(row: JudgedRow) -> bool:
-    return row.prediction == row.label
+    return JudgedRow(row.problem or row.id, row.label, row.num_steps, row.prediction, blank_step=row.blank_step)
 
 
 def _halves(a: Sequence[JudgedRow], b: Sequence[JudgedRow]) -> list[tuple[str, list[JudgedRow], list[JudgedRow]]]:

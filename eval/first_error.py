@@ -28,28 +28,32 @@ class Column(IntEnum):
     """The row has none, and none was found."""
     WITHIN_ONE = 5
     DETECTED = 6
-    """The row has an error, and some step was named."""
+    """The row has an error, and some step was named that is there."""
     OFFSET = 7
     """Named index minus true one, of the detected."""
+    CALLED_WRONG = 8
+    """The row has an error, and some step was named, even one that is not there."""
 
 
 def counts(rows: Sequence[JudgedRow]) -> Floats:
     """[rows, columns] for the judge's predictions."""
     label = take(row.label for row in rows)
     said = take(np.nan if row.prediction is None else row.prediction for row in rows)
-    error, detected = label != NO_ERROR, (label != NO_ERROR) & (said >= 0)
+    error, called_wrong = label != NO_ERROR, (label != NO_ERROR) & (said >= 0)
+    detected = called_wrong & (said < take(row.num_steps for row in rows))
     offset = np.where(detected, said - label, 0.0)
     columns = {
         Column.SCORED: ~np.isnan(said),
         Column.ERRORS: error,
         Column.CORRECTS: ~error,
-        Column.EXACT: detected & (offset == 0),
+        Column.EXACT: [row.located for row in rows],
         Column.RIGHT: ~error & (said == NO_ERROR),
         Column.WITHIN_ONE: detected & (np.abs(offset) <= 1),
         Column.DETECTED: detected,
         Column.OFFSET: offset,
+        Column.CALLED_WRONG: called_wrong,
     }
-    return np.stack([columns[column].astype(np.float64) for column in Column], axis=1)
+    return np.stack([np.asarray(columns[column], np.float64) for column in Column], axis=1)
 
 
 def random_flag_sums(rows: Sequence[JudgedRow], rates: Floats) -> Floats:
@@ -78,6 +82,7 @@ def random_flag_sums(rows: Sequence[JudgedRow], rates: Floats) -> Floats:
         Column.WITHIN_ONE: error * (named(label - 1) + named(label) + named(label + 1)),
         Column.DETECTED: error * (1 - silent),
         Column.OFFSET: error * (mean_index - label * (1 - silent)),
+        Column.CALLED_WRONG: error * (1 - silent),
     }
     return np.stack([np.broadcast_to(expected[column], silent.shape).sum(axis=1) for column in Column], axis=1)
 
@@ -87,8 +92,8 @@ def figures(sums: Floats) -> dict[str, Floats]:
 
     - ``error_acc``, ``correct_acc``, ``f1``: ProcessBench (arXiv 2412.06559, and the end of its ``run_eval.py``).
     - ``accuracy``: share of all rows with the very answer.
-    - ``within_one_acc``, ``detected_acc``: shares of the rows with an error for which an index at most one off, or any
-      index, was named (OPV-Bench's "plus or minus one" and "rough").
+    - ``within_one_acc``, ``detected_acc``: shares of the rows with an error for which a step at most one off, or any
+      step, was named (OPV-Bench's "plus or minus one" and "rough"). A step that is not there earns neither.
     - ``mean_offset``: mean of named minus true index over the detected rows; negative: the judge is early.
     - ``mcc``: see `mcc`.
     - ``coverage``: share of the rows with a verdict.
@@ -106,8 +111,8 @@ def figures(sums: Floats) -> dict[str, Floats]:
         "mean_offset": ratio(part[Column.OFFSET], part[Column.DETECTED]),
         "mcc": mcc(
             true_positive=part[Column.RIGHT],
-            true_negative=part[Column.DETECTED],
-            false_positive=errors - part[Column.DETECTED],
+            true_negative=part[Column.CALLED_WRONG],
+            false_positive=errors - part[Column.CALLED_WRONG],
             false_negative=corrects - part[Column.RIGHT],
         ),
         "coverage": ratio(part[Column.SCORED], errors + corrects),

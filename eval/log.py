@@ -53,6 +53,8 @@ class LogRow(BaseModel):
     label: int
     prediction: int | None
     """0-based index of the first wrong step, -1 for none, None when unscored."""
+    blank_step: bool = False
+    """A prediction made elsewhere names a step without text; `prediction` is what stands for it (see `StepMap`)."""
     reason: UnscoredReason | None = None
     """Why there is no prediction."""
     message: str | None = None

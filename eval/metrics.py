@@ -169,6 +169,7 @@ def _described(
         "num_error": sum(row.label != NO_ERROR for row in rows),
         "num_correct": sum(row.label == NO_ERROR for row in rows),
         "num_unscored": sum(row.prediction is None for row in rows),
+        "num_out_of_range": sum(row.out_of_range for row in rows),
     }
     intervals = {
         name: None if value is None or name not in samples else interval(samples[name], level)

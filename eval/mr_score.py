@@ -29,10 +29,15 @@ def counts(rows: Sequence[JudgedRow]) -> Floats:
     """
     columns = first_error.counts(rows)
     located = columns[:, Column.EXACT] > 0
-    graded = all(row.reason_correct is not None for row, hit in zip(rows, located, strict=True) if hit)
+    graded = not any(map(needs_grade, rows))
     right = np.array([bool(row.reason_correct) for row in rows]) & located
     reason = right.astype(np.float64) if graded and _any_reason(rows) else np.full(len(rows), np.nan)
     return np.column_stack([columns, reason])
+
+
+def needs_grade(row: JudgedRow) -> bool:
+    """True for an error that was located, while nobody graded the reason."""
+    return row.located and row.reason_correct is None
 
 
 def random_flag_sums(rows: Sequence[JudgedRow], rates: Floats) -> Floats:

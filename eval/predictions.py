@@ -2,7 +2,8 @@
 
 A prediction is ``{"id": ..., "prediction": ...}``: the 0-based index of the first wrong step, -1 for none, null for an
 answer that could not be read. ``step_error_probs`` (a probability for each step) and ``error_steps`` (every step called
-wrong, from 0) may follow.
+wrong, from 0) may follow. Steps are counted as in the benchmark's file, with the blank ones that our loaders leave out
+(see `StepMap`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eval.benchmarks.example import Example
+from eval.benchmarks.step_map import StepMap
 from eval.log import LogRow
 from judge.errors import DataError
 from judge.records import faults, numbered_lines, parse_object
@@ -160,24 +162,37 @@ def prediction_rows(lines: Mapping[str, PredictionLine], examples: Sequence[Exam
 
 
 def _row(example: Example, line: PredictionLine, where: str) -> LogRow:
-    num_steps = len(example.steps)
+    """A line as a row of a log; one without an answer says nothing of any step either."""
     assert example.label is not None, "a benchmark labels every row"
-    probs, error_steps = line.step_error_probs, line.error_steps
-    if probs is not None and len(probs) != num_steps:
-        raise DataError(f"{where}: id '{line.id}': {len(probs)} 'step_error_probs' for {num_steps} steps")
-    if error_steps and max(error_steps) >= num_steps:
-        raise DataError(f"{where}: id '{line.id}': 'error_steps' has {max(error_steps)}, of {num_steps} steps from 0")
-    return LogRow(
+    steps, probs, error_steps = example.step_map, line.step_error_probs, line.error_steps
+    if probs is not None and len(probs) != steps.total:
+        raise DataError(f"{where}: id '{line.id}': {len(probs)} 'step_error_probs' for {_described(steps)}")
+    if error_steps and max(error_steps) >= steps.total:
+        raise DataError(f"{where}: id '{line.id}': 'error_steps' has {max(error_steps)}, of {_described(steps)} from 0")
+    row = LogRow(
         id=example.id,
         label=example.label,
-        prediction=line.prediction,
-        reason=UnscoredReason.PARSE_ERROR if line.prediction is None else None,
-        num_steps=num_steps,
+        prediction=None,
+        num_steps=len(example.steps),
         subset=example.subset,
         problem=example.cluster,
-        step_error_probs=None if probs is None else tuple(probs),
-        error_steps=None if error_steps is None else tuple(error_steps),
     )
+    said = line.prediction
+    if said is None:
+        return row.model_copy(update={"reason": UnscoredReason.PARSE_ERROR})
+    return row.model_copy(
+        update={
+            "prediction": NO_ERROR if said == NO_ERROR else steps.index(said),
+            "blank_step": steps.is_blank(said),
+            "step_error_probs": None if probs is None else steps.values(probs),
+            "error_steps": None if error_steps is None else steps.indices(error_steps),
+        }
+    )
+
+
+def _described(steps: StepMap) -> str:
+    num_blank = steps.total - len(steps.kept)
+    return f"{steps.total} steps" + (f" ({num_blank} of them without text)" if num_blank else "")
 
 
 def refuse_other_rows(rows: Mapping[str, LogRow], examples: Sequence[Example], where: str) -> None:

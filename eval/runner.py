@@ -13,6 +13,7 @@ from typing import Any
 
 from eval.asking import ask
 from eval.benchmarks.base import DataFile, get_benchmark
+from eval.benchmarks.draw import draw
 from eval.benchmarks.example import Example
 from eval.log import LOG_NAME, SUMMARY_NAME, LogRow, RunIdentity, open_folder, resume_log, write_summary
 from eval.row_file import append_rows
@@ -33,7 +34,7 @@ class EvalOptions:
     benchmark: str
     output: Path
     limit: int | None = None
-    """Judge only the first rows."""
+    """Judge only so many rows, drawn by `draw` with the seed of `scoring`."""
     batch_size: int = 16
     known_wrong: bool = False
     """Judge only the rows whose final answer is wrong, and tell the judge so (as SGPO does)."""
@@ -54,7 +55,7 @@ def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, 
     benchmark = get_benchmark(options.benchmark)
     read = benchmark.read(data)
     chosen = select(read.examples, data.path, known_wrong=options.known_wrong)
-    examples = chosen[: options.limit]
+    examples = draw(chosen, options.limit, options.scoring.sampling.seed)
     identity = RunIdentity(options.benchmark, data.digest, judge.judge_id, options.known_wrong)
     open_folder(options.output, identity)
     log = options.output / LOG_NAME
@@ -68,6 +69,8 @@ def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, 
         "path": str(data.path),
         "data_digest": identity.data_digest,
         "dropped": read.dropped,
+        "repaired": read.repaired,
+        "drawn": [example.id for example in examples] if len(examples) < len(chosen) else None,
         "judge_id": identity.judge_id,
         "known_wrong": identity.known_wrong,
     }

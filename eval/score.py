@@ -85,6 +85,8 @@ def score(benchmark: Benchmark, data: DataFile, options: ScoreOptions, facts: Ma
         "path": str(data.path),
         "data_digest": data.digest,
         "dropped": read.dropped,
+        "repaired": read.repaired,
+        "drawn": None,
         "judge_id": judge_id,
         "known_wrong": known_wrong,
         "scored_from": str(source),

@@ -15,6 +15,7 @@ from eval.benchmarks.example import Benchmark, Example
 from eval.judged import judged_rows
 from eval.log import LogRow
 from eval.metrics import Sampling, confusion, measure
+from eval.mr_score import needs_grade
 from eval.step_metrics import reliability, usable_steps
 from eval.thresholds import threshold_figures
 
@@ -53,12 +54,15 @@ def summarise(
     averaged = benchmark.averaged if {example.subset for example in examples} >= set(subsets) else ()
     measured = measure(judged, benchmark.families, benchmark.headline, averaged, scoring.sampling)
     whole = {f"mean_{name}": None for name in benchmark.averaged} | measured.whole
-    missing = {name: why for name, why in benchmark.missing_parts.items() if whole.get(name) is None}
+    ungraded = [row.id for row, found in zip(rows, judged, strict=True) if needs_grade(found)]
+    needs = _missing_grades(ungraded) if scoring.reasons and ungraded else None
+    missing = {name: needs or why for name, why in benchmark.missing_parts.items() if whole.get(name) is None}
     return {
         **{name: value for name, value in whole.items() if name not in ("intervals", "baselines")},
         "num_failed": sum(row.failed for row in rows),
         "unscored": dict(sorted(Counter(row.reason.value for row in rows if row.reason is not None).items())),
-        "num_out_of_range": sum(row.prediction is not None and row.prediction >= row.num_steps for row in rows),
+        "num_blank_steps": sum(row.blank_step for row in rows),
+        "num_ungraded": len(ungraded) if "mr" in benchmark.families else None,
         "headline": list(benchmark.headline) + [f"mean_{name}" for name in benchmark.averaged],
         "missing_parts": missing,
         "intervals": whole["intervals"],
@@ -75,6 +79,11 @@ def summarise(
         **_cost(rows),
         **facts,
     }
+
+
+def _missing_grades(ids: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, ids[:3])) + (", ..." if len(ids) > 3 else "")
+    return f"the file of --reasons has no grade for {len(ids)} of the errors that the judge located ({shown})"
 
 
 def _cost(rows: Sequence[LogRow]) -> dict[str, Any]:

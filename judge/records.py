@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from judge.errors import DataError
 from judge.steps import segment
 from judge.types import NO_ERROR, Record, Solution
+
+GZIP: Final = b"\x1f\x8b"
+"""How a gzipped file starts."""
 
 
 class RecordLine(BaseModel):
@@ -135,7 +140,7 @@ def faults(error: ValidationError) -> str:
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers from 1."""
     try:
-        with open_text(path) as file:
+        with _open_text(path) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, line
@@ -147,11 +152,13 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: cannot be read ({error})") from None
 
 
-def open_text(path: Path) -> IO[str]:
-    """Open for reading; gzipped when the name says so. A byte-order mark is skipped."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
-    return path.open(encoding="utf-8-sig")
+@contextmanager
+def _open_text(path: Path) -> Iterator[IO[str]]:
+    """Open for reading; gzip is told by the first bytes, not by the name. A byte-order mark is skipped."""
+    with path.open("rb") as file:
+        packed = file.peek(len(GZIP)).startswith(GZIP)
+        with io.TextIOWrapper(gzip.GzipFile(fileobj=file) if packed else file, encoding="utf-8-sig") as text:
+            yield text
 
 
 def write_records(records: Iterable[Record], path: Path) -> None:

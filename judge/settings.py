@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -60,7 +60,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "(table)"
         if item["type"] == "extra_forbidden":
-            faults.append(f"unknown key '{key}'{closest(str(item['loc'][-1]), model)}")
+            faults.append(f"unknown key '{key}'{closest(item['loc'], model)}")
         elif item["type"] == "missing":
             faults.append(f"'{key}' is missing: {item['msg'].lower()}")
         else:
@@ -68,12 +68,39 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
     return "; ".join(faults)
 
 
-def closest(key: str, model: type[BaseModel]) -> str:
-    """``; did you mean 'x'?`` when a field of the model or of its tables has a similar name."""
-    names = set(model.model_fields)
-    for field in model.model_fields.values():
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            names |= set(nested.model_fields)
-    matches = difflib.get_close_matches(key, sorted(names), n=1)
-    return f"; did you mean '{matches[0]}'?" if matches else ""
+def closest(place: Sequence[int | str], model: type[BaseModel]) -> str:
+    """A hint to the key that was meant: in another table, or spelt otherwise; empty when there is none.
+
+    Args:
+        place: the unknown key, after the tables that it stands in.
+        model: of the outermost table.
+    """
+    *outer, key = (part for part in place if isinstance(part, str))
+    here, tables = ".".join(outer), _keys(model)
+    elsewhere = [table for table, names in tables.items() if key in names and table != here]
+    if elsewhere:
+        return f"; move it into [{elsewhere[0]}]" if elsewhere[0] else f"; move it out of [{here}]"
+    own = difflib.get_close_matches(key, sorted(tables.get(here, ())), n=1)
+    if own:
+        return f"; did you mean '{own[0]}'?"
+    names = {f"{table}.{name}".lstrip("."): name for table, known in tables.items() for name in known}
+    matches = difflib.get_close_matches(key, sorted(names.values()), n=1)
+    full = next((path for path, name in names.items() if matches and name == matches[0]), "")
+    return f"; did you mean '{full}'?" if full else ""
+
+
+def _keys(model: type[BaseModel], table: str = "", around: tuple[type[BaseModel], ...] = ()) -> dict[str, set[str]]:
+    """The keys of a table and of all tables inside, by dotted name; "" is the table itself."""
+    found = {table: set(model.model_fields)}
+    for name, field in model.model_fields.items():
+        for inner in _models(field.annotation):
+            if inner not in (model, *around):  # a table may hold its own kind
+                found |= _keys(inner, f"{table}.{name}".lstrip("."), (model, *around))
+    return found
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """The tables in an annotation, such as ``X | None`` or ``tuple[X, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from eval.benchmarks.example import Benchmark, Notes, RawRow
+from eval.benchmarks.step_map import of_texts
 from judge.data import big_bench_mistake
+from judge.data.load_report import LoadReport
+from judge.data.upstream_values import text_list
 
 
 class BigBenchMistake(Benchmark):
@@ -16,4 +19,6 @@ class BigBenchMistake(Benchmark):
 
     def notes(self, row: RawRow) -> Notes:
         """The task is the file's name."""
-        return Notes(subset=row.file.stem, aliases=(f"{row.file.stem}-{row.position}",))
+        steps = text_list(row.fields["steps"], "steps", LoadReport(self.name, ""))  # the loader has counted the repairs
+        aliases = (f"{row.file.stem}-{row.position}",)
+        return Notes(subset=row.file.stem, aliases=aliases, upstream_steps=of_texts(steps))

@@ -9,14 +9,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from judge.data.folder import folder_files
 from judge.data.hub import hub_rows
 from judge.data.items import Item, content_items, is_hub_path
 from judge.errors import DataError
-
-SUFFIXES: Final = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
-"""What is read of a folder."""
+from judge.records import GZIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,9 @@ def read_data_file(path: Path | str) -> DataFile:
         lines = (json.dumps(row, sort_keys=True, default=str) for row in hub_rows(str(path)))
         return DataFile(Path(path), "\n".join(lines).encode())
     path = Path(path)
-    return _read_folder(path) if path.is_dir() else _read_file(path)
+    if path.is_dir():
+        return DataFile(path, b"", tuple(map(_read_file, folder_files(path))))
+    return _read_file(path)
 
 
 def read_splits(path: str, splits: Sequence[str]) -> DataFile:
@@ -80,17 +80,10 @@ def read_splits(path: str, splits: Sequence[str]) -> DataFile:
     return DataFile(Path(path), b"", tuple(read_data_file(f"{path}#{split}") for split in splits))
 
 
-def _read_folder(folder: Path) -> DataFile:
-    paths = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and path.is_file())
-    if not paths:
-        raise DataError(f"{folder}: cannot be read: the folder holds no file named *{', *'.join(SUFFIXES)}")
-    return DataFile(folder, b"", tuple(_read_file(path) for path in paths))
-
-
 def _read_file(path: Path) -> DataFile:
     try:
         content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
+        if content.startswith(GZIP):
             content = gzip.decompress(content)
     except FileNotFoundError:
         raise DataError(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from eval.benchmarks.data_file import DataFile
+from eval.benchmarks.step_map import StepMap, all_of
 from judge.data.items import Item
 from judge.data.load_report import LoadReport
 from judge.data.problem_text import fingerprint
-from judge.data.source import Loaded, Source, read_records, with_unique_ids
+from judge.data.source import Loaded, Source, content_id, read_records, with_unique_ids
 from judge.errors import DataError
 from judge.types import Record
 
@@ -30,6 +31,13 @@ class Example(Record):
     """Every wrong step, from 0, where the benchmark marks them all."""
     aliases: tuple[str, ...] = ()
     """Other names of the row, for predictions made elsewhere."""
+    upstream_steps: StepMap | None = None
+    """Where the steps stand upstream; None: as here."""
+
+    @property
+    def step_map(self) -> StepMap:
+        """From upstream's indices to those of `steps`."""
+        return self.upstream_steps or all_of(len(self.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class BenchmarkData:
     """Each has a label, and an id that no other has."""
     dropped: dict[str, int]
     """Rows that cannot be used, by reason."""
+    repaired: dict[str, int]
+    """Rows that are used and needed something (blank steps removed, say), by what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,7 @@ class Notes:
     """None: the problem's text decides."""
     wrong_steps: tuple[int, ...] | None = None
     aliases: tuple[str, ...] = ()
+    upstream_steps: StepMap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,39 @@ class RawRow:
     """In its file, from 0."""
     where: str
     """For messages."""
+
+
+class SeenRows:
+    """The rows of a folder so far: copies in a second file would count twice."""
+
+    def __init__(self) -> None:
+        """Nothing was read yet."""
+        self.ids: set[str] = set()
+        """Upstream's, of all files."""
+        self._finished: set[tuple[str, str]] = set()
+        self._current: set[tuple[str, str]] = set()
+
+    def add(self, record: Record) -> None:
+        """A row that is used."""
+        if record.id:
+            self.ids.add(record.id)
+        self._current.add(_identity(record))
+
+    def in_another_file(self, record: Record) -> bool:
+        """True for a row with the id, the problem and the steps of one in a finished file.
+
+        Equal rows of one file stay: they are upstream's own.
+        """
+        return _identity(record) in self._finished
+
+    def next_file(self) -> None:
+        """A file is finished."""
+        self._finished |= self._current
+        self._current = set()
+
+
+def _identity(record: Record) -> tuple[str, str]:
+    return record.id, content_id(record)
 
 
 class Benchmark:
@@ -88,6 +132,7 @@ class Benchmark:
     strict: ClassVar[bool] = False
     """A row that cannot be used is an error: a score over fewer rows is another score. Else it is left out, counted."""
     repeated_ids: ClassVar[Literal["rename", "refuse", "drop"]] = "rename"
+    """Of another row. The same row in another file of a folder is left out and counted, unless ids are refused."""
     row_by_row: ClassVar[bool] = True
     """False when the loader has to see all rows together."""
 
@@ -118,38 +163,43 @@ class Benchmark:
         records: list[Record] = []
         notes: list[Notes] = []
         dropped: Counter[str] = Counter()
-        seen: set[str] = set()
+        repaired: Counter[str] = Counter()
+        seen = SeenRows()
         for file in data.files():
             loaded, noted = self._read_file(file, seen)
             records += loaded.records
             notes += noted
             dropped.update(loaded.report.dropped)
+            repaired.update(loaded.report.repaired)
+            seen.next_file()
         examples = [_example(record, note) for record, note in zip(with_unique_ids(records), notes, strict=True)]
         labelled = [example for example in examples if example.label is not None]
         if not labelled:
             raise DataError(f"{data.path}: no row has a label; a benchmark needs 'label' in its rows")
         if len(labelled) < len(examples):
             dropped["no label"] += len(examples) - len(labelled)
-        return BenchmarkData(labelled, dict(sorted(dropped.items())))
+        return BenchmarkData(labelled, dict(sorted(dropped.items())), dict(sorted(repaired.items())))
 
-    def _read_file(self, file: DataFile, seen: set[str]) -> tuple[Loaded, list[Notes]]:
+    def _read_file(self, file: DataFile, seen: SeenRows) -> tuple[Loaded, list[Notes]]:
         """The records of a file and their notes, in one order.
 
         Args:
-            seen: the ids so far; added to.
+            seen: the rows so far; added to.
         """
         notes: list[Notes] = []
 
         def read(items: Iterable[Item], report: LoadReport) -> Iterator[Record]:
             for row in self._with_rows(items, report, file):
                 record = row.record
-                if record.id in seen and self.repeated_ids == "refuse":
+                if record.id in seen.ids and self.repeated_ids == "refuse":
                     raise DataError(f"{row.where}: 'id' = {record.id!r} was used before; ids must be unique")
-                if record.id in seen and self.repeated_ids == "drop":
+                if record.id in seen.ids and self.repeated_ids == "drop":
                     report.drop("id used twice", row.where, f"'id' = {record.id!r}")
                     continue
-                if record.id:
-                    seen.add(record.id)
+                if seen.in_another_file(record):
+                    report.drop("row of another file", row.where, "an earlier file of the folder holds the same row")
+                    continue
+                seen.add(record)
                 notes.append(self.notes(row))
                 yield record
 
@@ -173,4 +223,11 @@ class Benchmark:
 def _example(record: Record, notes: Notes) -> Example:
     known = {item.name: getattr(record, item.name) for item in dataclasses.fields(Record)}
     cluster = notes.cluster if notes.cluster is not None else fingerprint(record.problem).hex()
-    return Example(**known, subset=notes.subset, cluster=cluster, wrong_steps=notes.wrong_steps, aliases=notes.aliases)
+    return Example(
+        **known,
+        subset=notes.subset,
+        cluster=cluster,
+        wrong_steps=notes.wrong_steps,
+        aliases=notes.aliases,
+        upstream_steps=notes.upstream_steps,
+    )

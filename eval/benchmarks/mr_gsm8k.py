@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from eval.benchmarks.example import Benchmark, Notes, RawRow
+from eval.benchmarks.step_map import of_numbers
 from judge.data import mr_gsm8k
 
 NEEDS_A_GRADER: Final = "needs somebody to grade the judge's reason for each error that it found: give --reasons"
@@ -23,4 +24,8 @@ class MrGsm8k(Benchmark):
 
     def notes(self, row: RawRow) -> Notes:
         """Upstream's ``uuid`` names a row too."""
-        return Notes(subset=row.fields["question_type"], aliases=(row.fields["uuid"],))
+        return Notes(
+            subset=row.fields["question_type"],
+            aliases=(row.fields["uuid"],),
+            upstream_steps=of_numbers(mr_gsm8k.step_numbers(row.fields)),
+        )

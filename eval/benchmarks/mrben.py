@@ -10,6 +10,7 @@ from typing import Final
 
 from eval.benchmarks.example import Benchmark, Notes, RawRow
 from eval.benchmarks.mr_gsm8k import MR_HEADLINE, MR_MISSING
+from eval.benchmarks.step_map import of_numbers
 from judge.data import mrben
 
 _LEVEL: Final = re.compile(r"(?:high_school|college)_")
@@ -28,4 +29,7 @@ class MrBen(Benchmark):
     def notes(self, row: RawRow) -> Notes:
         """The subject without its level."""
         subject = row.fields.get("Subject")
-        return Notes(subset=_LEVEL.sub("", subject) if isinstance(subject, str) else row.file.stem)
+        return Notes(
+            subset=_LEVEL.sub("", subject) if isinstance(subject, str) else row.file.stem,
+            upstream_steps=of_numbers(mrben.step_numbers(row.fields)),
+        )

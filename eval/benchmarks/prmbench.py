@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from eval.benchmarks.example import Benchmark, Notes, RawRow
+from eval.benchmarks.step_map import of_texts
 from judge.data import prmbench
 from judge.data.load_report import LoadReport
 from judge.data.problem_text import fingerprint
@@ -21,28 +20,18 @@ class PrmBench(Benchmark):
     repeated_ids = "drop"
 
     def notes(self, row: RawRow) -> Notes:
-        """Every wrong step; the problem is the one that the error was written into, whatever was changed in it."""
+        """The problem is the one that the error was written into, whatever was changed in it.
+
+        Some of upstream's wrong steps are not there, or have no text: upstream ignores the former, too.
+        """
         original = row.fields.get("original_question")
+        unused = LoadReport(self.name, "")  # the loader has counted the repairs
+        steps = of_texts(text_list(row.fields["modified_process"], "modified_process", unused))
+        wrong = number_list(row.fields["error_steps"], "error_steps", unused)
         return Notes(
             subset=row.fields.get("classification") or row.file.stem,
             cluster=fingerprint(original).hex() if isinstance(original, str) else None,
-            wrong_steps=wrong_steps(row.fields["modified_process"], row.fields["error_steps"]),
+            wrong_steps=steps.indices([number - 1 for number in wrong]),
             aliases=(str(row.fields["idx"]), f"{row.fields.get('classification', '')}_{row.fields['idx']}"),
+            upstream_steps=steps,
         )
-
-
-def wrong_steps(process: Any, numbers: Any) -> tuple[int, ...]:
-    """The wrong steps of a row that the loader took, from 0, among its steps with text.
-
-    Args:
-        process: the steps as upstream writes them.
-        numbers: their wrong ones, from 1. Some name a step that is not there; upstream ignores these, too.
-
-    >>> wrong_steps(["a", " ", "c"], [3, 9])
-    (1,)
-    """
-    unused = LoadReport("prmbench", "")  # the loader has counted the repairs
-    steps = text_list(process, "modified_process", unused)
-    with_text = [number for number, step in enumerate(steps, start=1) if step.strip()]
-    wrong = set(number_list(numbers, "error_steps", unused))
-    return tuple(index for index, number in enumerate(with_text) if number in wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eval.benchmarks.example import Benchmark, Notes, RawRow
+from eval.benchmarks.step_map import of_texts
 from judge.data import processbench
 
 
@@ -15,8 +16,9 @@ class ProcessBench(Benchmark):
     averaged = ("f1",)
     strict = True
     repeated_ids = "refuse"
-    row_by_row = False  # the loader compares the ids
 
     def notes(self, row: RawRow) -> Notes:
         """Ids are ``subset-number``."""
-        return Notes(subset=row.record.id.rpartition("-")[0] or row.file.stem)
+        return Notes(
+            subset=row.record.id.rpartition("-")[0] or row.file.stem, upstream_steps=of_texts(row.fields["steps"])
+        )

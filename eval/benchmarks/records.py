@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eval.benchmarks.example import Benchmark, Notes, RawRow
+from eval.benchmarks.step_map import of_texts
 from judge.data import own_records
 
 
@@ -15,4 +16,9 @@ class Records(Benchmark):
 
     def notes(self, row: RawRow) -> Notes:
         """The source that the row names; a row without an id is also known by its position, from 0."""
-        return Notes(subset=row.record.source, aliases=() if row.record.id else (str(row.position),))
+        steps = row.fields.get("steps")
+        return Notes(
+            subset=row.record.source,
+            aliases=() if row.record.id else (str(row.position),),
+            upstream_steps=of_texts(row.record.steps if steps is None else steps),
+        )

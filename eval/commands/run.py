@@ -22,7 +22,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_benchmark(parser)
     add_judge(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for log.jsonl and summary.json")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="only N rows, of problems drawn from every subset by a hash of --seed"
+    )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="rows per call (default 16)")
     parser.add_argument(
         "--known-wrong",

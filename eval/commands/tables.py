@@ -24,6 +24,7 @@ NAMES: Final[Mapping[str, str]] = {
     "mean_mistake_acc": "mean of tasks",
     "step_auroc": "step AUROC",
     "step_ap": "step precision",
+    "within_one_acc": "within one step",
 }
 FIRST: Final = ("error_acc", "correct_acc", "f1")
 
@@ -44,6 +45,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("num_missing", "rows that were not scored"),
         ("num_unknown", "lines for rows that are not there"),
         ("num_out_of_range", "predictions of a step that is not there"),
+        ("num_blank_steps", "predictions of a step without text"),
     ):
         value = summary.get(key, 0)
         count = sum(value.values()) if isinstance(value, Mapping) else value
@@ -53,8 +55,12 @@ def summary_table(summary: Mapping[str, Any]) -> str:
 
 
 def percent(value: float | None) -> str:
-    """In percent, a dash for None."""
-    return "-" if value is None else f"{100 * value:.1f}"
+    """In percent, a dash for None; what rounds to 0 has no sign.
+
+    >>> percent(0.1234), percent(-0.0001), percent(None)
+    ('12.3', '0.0', '-')
+    """
+    return "-" if value is None else f"{100 * value:z.1f}"
 
 
 def _interval(bounds: list[float] | None) -> str:

@@ -54,7 +54,7 @@ PROBLEM_SETS: Final[Mapping[str, ProblemSet]] = {
         ),
         ProblemSet(
             "olympiadbench",
-            "OlympiadBench, 675 mathematics problems in English",
+            "OlympiadBench, 674 mathematics problems in English",
             "Hothan/OlympiadBench:OE_TO_maths_en_COMP#train",
             listed,
         ),

@@ -73,7 +73,7 @@ def make_case(row: LogRow, record: Record) -> Case:
         subset=clip(row.subset),
         problem=clip(record.problem),
         truth=_said(row.label),
-        answer=_said(row.prediction),
+        answer=_said(row.prediction) + (", which is not there" if (row.prediction or 0) >= row.num_steps else ""),
         distance=rts_error(row),
         confidence=row.confidence,
         critique=clip(row.critique or ""),

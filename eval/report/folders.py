@@ -49,6 +49,10 @@ class JudgeSummary(BaseModel):
     fidelity: Figures | None
     seconds: float
     usage: dict[str, int]
+    drawn: list[str] | None = None
+    """The ids of the rows that ``--limit`` drew; None: all."""
+    dropped: dict[str, int] = {}
+    repaired: dict[str, int] = {}
 
     def figure(self, name: str) -> float | None:
         """A figure by its key; None where it is not defined or not there."""
@@ -104,7 +108,15 @@ class JudgeRun:
     def judged(self) -> list[JudgedRow]:
         """The rows as the figures are made of them."""
         return [
-            JudgedRow(row.problem or row.id, row.label, row.num_steps, row.prediction, row.subset, row.step_error_probs)
+            JudgedRow(
+                row.problem or row.id,
+                row.label,
+                row.num_steps,
+                row.prediction,
+                row.subset,
+                row.step_error_probs,
+                blank_step=row.blank_step,
+            )
             for row in self.rows
         ]
 
@@ -133,6 +145,8 @@ def read_folders(folders: list[Path]) -> Contents:
     attacks: list[tuple[str, AttackSummary]] = []
     policies: list[tuple[str, PolicySummary]] = []
     for folder, name in zip(folders, names, strict=True):
+        if folder.is_file():
+            raise DataError(f"{folder}: is a file; give its folder: {folder.parent}")
         if not any((folder / file).is_file() for file in ANY_SUMMARY):
             raise DataError(f"{folder}: holds no {' or '.join(ANY_SUMMARY)}; give the folder of a finished run")
         if (folder / SUMMARY_NAME).is_file():
@@ -148,7 +162,11 @@ def read_folders(folders: list[Path]) -> Contents:
 def _judge_run(folder: Path, name: str) -> JudgeRun:
     """A log may hold more rows than the summary is about, when the last run had a smaller ``--limit``."""
     summary = _checked(JudgeSummary, folder / SUMMARY_NAME)
-    run = JudgeRun(name, summary, tuple(read_log(folder / LOG_NAME)[: summary.num_rows]))
+    rows = read_log(folder / LOG_NAME)
+    if summary.drawn is not None:
+        drawn = set(summary.drawn)
+        rows = [row for row in rows if row.id in drawn]
+    run = JudgeRun(name, summary, tuple(rows[: summary.num_rows]))
     if confusion(run.judged()) != summary.confusion:
         raise DataError(
             f"{folder}: {LOG_NAME} and {SUMMARY_NAME} do not agree; run the command that made the folder again"

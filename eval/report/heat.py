@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from eval.log import LogRow
 from eval.report.folders import JudgeRun
 from judge.types import NO_ERROR
 
 LAST: Final = 12
 """Steps from here on share a row and a column."""
+BEYOND: Final = LAST + 1
+"""Stands for a step that was named, and is not there."""
 UNSCORED: Final = "unscored"
 
 
@@ -41,8 +44,7 @@ def heat_map(run: JudgeRun) -> HeatMap:
     """
     counted: Counter[tuple[int, int | None]] = Counter()
     for row in run.rows:
-        found = None if row.prediction is None else _position(row.prediction)
-        counted[_position(row.label), found] += 1
+        counted[_position(row.label), _found(row)] += 1
     found_at = sorted({found for _, found in counted if found is not None} | {label for label, _ in counted})
     answers: list[int | None] = [*found_at, *([None] if any(found is None for _, found in counted) else [])]
     rows = []
@@ -65,7 +67,15 @@ def position_name(position: int | None) -> str:
         return UNSCORED
     if position == NO_ERROR:
         return "none"
+    if position == BEYOND:
+        return "not there"
     return f"{position}+" if position == LAST else str(position)
+
+
+def _found(row: LogRow) -> int | None:
+    if row.prediction is None:
+        return None
+    return BEYOND if row.prediction >= row.num_steps else _position(row.prediction)
 
 
 def _position(step: int) -> int:

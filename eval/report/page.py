@@ -198,7 +198,15 @@ def _facts(run: JudgeRun) -> dict[str, str]:
     facts |= {title: summary.fact(name) for name, title in names.items()}
     if summary.fact("uncommitted_changes") == "True":
         facts["commit"] += ", with changes that are not committed"
+    facts["rows left out"] = _counted(summary.dropped)
+    facts["rows repaired"] = _counted(summary.repaired)
+    if summary.drawn is not None:
+        facts["rows drawn"] = f"{summary.num_rows:,} by --limit"
     return {title: text for title, text in facts.items() if text}
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
 
 
 def _glossary(words: Collection[str]) -> dict[str, str]:
@@ -218,7 +226,8 @@ def _tiles(runs: Sequence[JudgeRun]) -> tuple[Tile, ...]:
     if summary.fidelity and summary.fidelity.get("figures"):
         found = summary.fidelity["figures"]
         tiles.append(Tile("sign agreement", percent(found.get("sign_agreement")), "with the human label's advantages"))
-    tiles.append(Tile("time", f"{summary.seconds / summary.num_rows:.2f} s", "per row"))
+    if summary.seconds:
+        tiles.append(Tile("time", f"{summary.seconds / summary.num_rows:.2f} s", "per row"))
     return tuple(tiles)
 
 

@@ -46,12 +46,16 @@ def percent(value: float | None, digits: int = 1) -> str:
     >>> percent(0.1234), percent(None)
     ('12.3%', '–')
     """
-    return "–" if value is None else f"{value:.{digits}%}"
+    return "–" if value is None else f"{value:z.{digits}%}"
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number, a dash for None."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    """A number, a dash for None; what rounds to 0 has no sign.
+
+    >>> number(0.126), number(-0.0001)
+    ('0.13', '0.00')
+    """
+    return "–" if value is None else f"{value:z.{digits}f}"
 
 
 def spread(bounds: Sequence[float | None] | None, scale: float = 100.0, digits: int = 1) -> str:
@@ -59,7 +63,7 @@ def spread(bounds: Sequence[float | None] | None, scale: float = 100.0, digits: 
     if bounds is None or any(bound is None for bound in bounds):
         return ""
     low, high = (scale * bound for bound in bounds if bound is not None)
-    return f"{low:.{digits}f} to {high:.{digits}f}"
+    return f"{low:z.{digits}f} to {high:z.{digits}f}"
 
 
 def share_cell(value: float | None, bounds: Sequence[float] | None = None, *, bar: bool = False) -> Cell:

@@ -98,8 +98,11 @@ def part_tables(group: Group) -> list[Table]:
     return tables
 
 
-def cost_table(group: Group) -> Table:
-    """What the verdicts cost."""
+def cost_table(group: Group) -> Table | None:
+    """What the verdicts cost; None where that is not known: predictions made elsewhere."""
+    known = [run for run in group.runs if run.summary.seconds]
+    if not known:
+        return None
     lines = tuple(
         Line(
             run.name,
@@ -112,7 +115,7 @@ def cost_table(group: Group) -> Table:
                 ),
             ),
         )
-        for run in group.runs
+        for run in known
     )
     columns = ("judge", "seconds per row", "seconds", "calls per row", "prompt tokens", "completion tokens")
     return Table("Cost", "Wall-clock time on the machine of the run; calls and tokens per row.", columns, lines)

@@ -9,7 +9,6 @@ from eval.commands.tables import NAMES as TERMINAL_NAMES
 
 NAMES: Final[Mapping[str, str]] = {
     **TERMINAL_NAMES,
-    "within_one_acc": "within one step",
     "mean_offset": "mean offset",
     "detected_acc": "errors noticed",
     "step_ece": "calibration error",

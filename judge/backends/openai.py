@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import reduce
 from operator import add
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import stamina
@@ -83,8 +84,12 @@ class OpenAIBackend:
             timeout_s: for one attempt at one request, its answer read to the end.
 
         Raises:
-            ConfigError: when the environment variable is not set.
+            ConfigError: when the environment variable is not set, or the URL is none of HTTP.
         """
+        if not _is_http(base_url):
+            raise ConfigError(
+                f"base_url {base_url!r}: an address with http:// or https:// is needed, such as http://127.0.0.1:8000/v1"
+            )
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._model = model
         self._headers = {"Accept-Encoding": "identity"} | authorization(api_key_env)
@@ -169,6 +174,14 @@ class OpenAIBackend:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "body"
             raise BackendError(f"{self._url}: not a chat completion ({where}: {first['msg']})") from None
+
+
+def _is_http(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
 
 
 def authorization(api_key_env: str) -> dict[str, str]:

@@ -146,4 +146,6 @@ def print_table(counts: Mapping[str, int]) -> None:
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", required=True, help="a name of 'data list', such as prm800k or records")
-    parser.add_argument("--path", required=True, help="a file, or a hub data set owner/name[:config][#split]")
+    parser.add_argument(
+        "--path", required=True, help="a file, a folder of files, or a hub data set owner/name[:config][#split]"
+    )

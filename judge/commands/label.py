@@ -85,6 +85,7 @@ def inject_errors(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from judge.data.labels.inject import InjectSettings, inject
+    from judge.data.overlap import find_overlap
     from judge.records import write_records
 
     _refuse_overwriting(args)
@@ -92,7 +93,7 @@ def inject_errors(args: argparse.Namespace) -> int:
     injected = inject(tqdm(_records(args), unit="row", desc="inject"), settings)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     write_records(injected.records, args.output)
-    print(f"{args.output}: {_describe_injected(injected.report)}")
+    print(f"{args.output}: {_describe_injected(injected.report)}\n  {find_overlap(injected.records)}")
     return OK
 
 

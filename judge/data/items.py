@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from judge.data.folder import folder_files
 from judge.data.hub import hub_rows, is_hub_id
 from judge.errors import ConfigError, DataError
+from judge.records import GZIP
 
-_GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
 _ENCODING: Final = "utf-8-sig"  # a byte-order mark is skipped
 
@@ -33,14 +34,17 @@ class Item:
 
 
 def read_items(path: str) -> Iterator[Item]:
-    """The objects of a file, or of a hub data set written ``owner/name[:config][#split]``.
+    """The objects of a file, of the files of a folder, or of a hub data set ``owner/name[:config][#split]``.
 
     Raises:
-        DataError: no such file, a damaged file, or a hub data set that cannot be loaded.
+        DataError: no such file, a damaged file, a folder without data (see `folder_files`), or a hub data set that
+            cannot be loaded.
         ConfigError: a package is missing that this kind of file needs.
     """
     if is_hub_path(path):
         return _numbered(path, hub_rows(path))
+    if Path(path).is_dir():
+        return (item for file in folder_files(Path(path)) for item in _file_items(file))
     return _file_items(Path(path))
 
 
@@ -63,7 +67,7 @@ def _file_items(path: Path) -> Iterator[Item]:
             start = file.peek(4)[:4]
             if start == _PARQUET:
                 yield from _numbered(str(path), _parquet_rows(file, path))
-            elif start.startswith(_GZIP):
+            elif start.startswith(GZIP):
                 with gzip.open(file) as unpacked:
                     yield from _json_items(io.TextIOWrapper(unpacked, encoding=_ENCODING), str(path))
             else:

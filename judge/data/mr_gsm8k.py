@@ -63,6 +63,12 @@ def _record(fields: Mapping[str, Any], report: LoadReport) -> Record:
     )
 
 
+def step_numbers(fields: Mapping[str, Any]) -> list[int]:
+    """The numbers that a row gives to its steps with text, from 1; the row is one that makes a record."""
+    lines = text_list(fields["model_output_steps"], "model_output_steps", LoadReport("mr_gsm8k", ""))
+    return [step.number for step in numbered_steps(lines) if step.text.strip()]
+
+
 def is_correct(value: str, field: str) -> bool:
     """True for "correct", False for "wrong" or "incorrect".
 

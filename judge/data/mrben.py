@@ -15,7 +15,7 @@ from typing import Any, Final
 from judge.data.items import Item
 from judge.data.load_report import BadRow, LoadReport
 from judge.data.mr_gsm8k import NO_ERROR_CODES, is_correct, numbered_label
-from judge.data.numbered_steps import numbered_steps, without_step_name
+from judge.data.numbered_steps import NumberedStep, numbered_steps, without_step_name
 from judge.data.source import Row, Source, each_row, parse_row
 from judge.data.upstream_values import step_number, text_list
 from judge.types import NO_ERROR, Record
@@ -50,13 +50,10 @@ def read(items: Iterable[Item], report: LoadReport) -> Iterator[Record]:
 
 def _record(fields: Mapping[str, Any], report: LoadReport) -> Record:
     row = parse_row(MrBenRow, fields)
-    lines = _lines(row.Model_Solution_Steps, report)
     correct = is_correct(row.Model_Solution_Correctness, "Model_Solution_Correctness")
-    number = _error_number(row.Model_Solution_First_Error_Step, lines)
-    lines, tail = _without_tail(lines, number)
+    steps, number, tail = _solution(row, report)
     if tail:
         report.repaired["'Solution: Choice_X' tail removed"] += 1
-    steps = numbered_steps(lines)
     label = numbered_label(number, [step.number for step in steps], is_correct=correct, report=report)
     return Record(
         problem="\n".join(filter(None, (row.Question.strip(), (row.Options or "").strip()))),
@@ -69,6 +66,20 @@ def _record(fields: Mapping[str, Any], report: LoadReport) -> Record:
         id=f"{row.Question_UUID}-{row.Sampled_Model}",
         critique=None if label == NO_ERROR else _critique(row),
     )
+
+
+def step_numbers(fields: Mapping[str, Any]) -> list[int]:
+    """The numbers that a row gives to its steps with text, from 1; the row is one that makes a record."""
+    steps, _, _ = _solution(parse_row(MrBenRow, fields), LoadReport("mrben", ""))
+    return [step.number for step in steps if step.text.strip()]
+
+
+def _solution(row: MrBenRow, report: LoadReport) -> tuple[list[NumberedStep], int | None, str]:
+    """The steps, the number of the first wrong one, and what follows the steps."""
+    lines = _lines(row.Model_Solution_Steps, report)
+    number = _error_number(row.Model_Solution_First_Error_Step, lines)
+    lines, tail = _without_tail(lines, number)
+    return numbered_steps(lines), number, tail
 
 
 def _lines(steps: list[str] | str, report: LoadReport) -> list[str]:

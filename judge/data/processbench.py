@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from judge.data.items import Item
 from judge.data.load_report import BadRow, LoadReport
@@ -25,6 +25,12 @@ class ProcessBenchRow(Row):
     steps: list[str] = Field(min_length=1)
     label: int
     final_answer_correct: bool | None = None
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Files of other makers number their rows."""
+        return str(value) if type(value) is int else value
 
 
 def read(items: Iterable[Item], report: LoadReport) -> Iterator[Record]:

@@ -229,6 +229,10 @@ def test_the_exit_status_tells_of_a_dead_server(
         (["--seed", "-1"], "--seed -1: must not be negative"),
         (["--timeout-s", "0"], "--timeout-s 0.0: give a number of seconds above 0"),
         (["--max-failed-share", "2"], "--max-failed-share 2.0: give a share between 0 and 1"),
+        (["--base-url", "foo"], "base_url 'foo': an address with http:// or https:// is needed"),
+        (["--base-url", "ftp://host/v1"], "base_url 'ftp://host/v1': an address with http://"),
+        (["--base-url", "http:///v1"], "base_url 'http:///v1': an address with http://"),
+        (["--base-url", "http://[::1/v1"], "base_url 'http://[::1/v1': an address with http://"),
         (["--api-key-env", "SGPO_NO_SUCH_KEY"], "this environment variable is not set"),
     ],
 )

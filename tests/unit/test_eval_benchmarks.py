@@ -197,8 +197,8 @@ def test_a_file_of_another_schema_names_row_and_field(tmp_path: Path, name: str)
 def test_processbench_folder_with_an_id_in_two_files(tmp_path: Path) -> None:
     row = {"id": "gsm8k-0", "problem": "p", "steps": ["s"], "label": 0}
     for name in ("a", "b"):
-        (tmp_path / f"{name}.json").write_text(json.dumps([row]))
-    with pytest.raises(DataError, match=r"b\.json: 'id' = 'gsm8k-0' was used before"):
+        (tmp_path / f"{name}.json").write_text(json.dumps([row | {"generator": name}]))
+    with pytest.raises(DataError, match=r"b\.json: row 1: 'id' = 'gsm8k-0' was used before"):
         read("processbench", tmp_path)
 
 
@@ -213,6 +213,47 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
     (tmp_path / "a.jsonl").unlink()
     assert read_data_file(tmp_path).digest == data.digest
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_that_holds_a_file_twice_is_refused(tmp_path: Path, packed: bool) -> None:
+    write(tmp_path / "a.jsonl", [RECORD])
+    content = (tmp_path / "a.jsonl").read_bytes()
+    (tmp_path / ("b.jsonl.gz" if packed else "b.jsonl")).write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(DataError, match=r"b\.jsonl.*: holds the same as a\.jsonl, every row would count twice"):
+        read_data_file(tmp_path)
+    with pytest.raises(DataError, match=r"b\.jsonl.*: holds the same as a\.jsonl, every row would count twice"):
+        load_source("records", str(tmp_path))
+
+
+def test_rows_of_an_earlier_file_are_left_out_and_counted(tmp_path: Path) -> None:
+    mistake = {"input": "q", "steps": ["a", "b"], "answer": "1", "target": "2", "mistake_index": 1}
+    files = {
+        "mr_gsm8k": (MR_GSM8K, MR_GSM8K | {"uuid": "u2"}),
+        "big_bench_mistake": (mistake, mistake | {"input": "r"}),
+    }
+    for name, (first, second) in files.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        write(folder / "a.jsonl", [first, first])
+        write(folder / "b.jsonl", [second, first])
+        data = read(name, folder)
+        assert len(data.examples) == 3, "rows that are twice in one file are upstream's own"
+        assert data.dropped == {"row of another file": 1}
+
+
+def test_numbers_as_ids(tmp_path: Path) -> None:
+    rows = [{"id": number, "problem": f"p{number}", "steps": ["s"], "label": 0} for number in (7, 8)]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    assert [example.id for example in read("processbench", tmp_path / "x.json").examples] == ["7", "8"]
+
+
+def test_the_loaders_read_folders_as_benchmarks_do(data_dir: Path) -> None:
+    loaded = load_source("processbench", str(data_dir / "processbench"))
+    assert len(loaded.records) == 1400
+    assert [record.id for record in loaded.records] == [
+        example.id for example in read("processbench", data_dir / "processbench").examples
+    ]
 
 
 def test_hub_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,13 @@ def test_by_hand() -> None:
     assert found["mcc"] == pytest.approx((1 * 4 - 2 * 2) / math.sqrt(3 * 3 * 6 * 6))
 
 
+def test_a_step_that_is_not_there_is_no_detection() -> None:
+    """It still says that the solution is wrong, which is all that the correlation asks."""
+    found = figures_of([(4, 5), (4, 9), (1, 1), (-1, -1)])
+    assert (found["within_one_acc"], found["detected_acc"], found["mean_offset"]) == (1 / 3, 1 / 3, 0)
+    assert (found["error_acc"], found["mcc"]) == (1 / 3, 1.0)
+
+
 @pytest.mark.parametrize(
     ("pairs", "undefined", "mcc"),
     [

@@ -47,6 +47,7 @@ def test_the_command(right: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "1 wrong (wrong_operation 1) and 1 right solutions from 2 rows" in said
     assert "unusable rows: 1 (no calculation that can be read 1)" in said
+    assert "0 of 1 problems are evaluation problems" in said
     wrong, correct = (row.record for row in read_rows(out))
     assert (wrong.id, wrong.source, wrong.label in (0, 1)) == ("balls-inject0", "records:wrong_operation", True)
     assert wrong.critique is not None

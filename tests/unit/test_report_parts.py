@@ -126,6 +126,9 @@ def test_the_heat_map_counts_every_row_once() -> None:
         if cell.is_right
     ]
     assert hits == [(name, name) for name in counts]
+    beyond = heat_map(run_of([(0, 0, 2), (1, 2, 2), (1, 99, 2)]))
+    assert beyond.columns == ("0", "1", "not there")
+    assert [cell.count for cell in beyond.rows[1][2]] == [0, 0, 2]
     assert "unscored" not in heat_map(run_of([(0, 0, 2)])).columns
 
 

@@ -143,6 +143,35 @@ def test_reasons_complete_the_mr_score() -> None:
     assert found["mr_score"] == found["mean_mr_score"] == pytest.approx(0.5 + 0.5 * right)
 
 
+def test_missing_grades_are_counted_and_named() -> None:
+    examples = make_examples({"x": 12, "y": 4})
+    log = {item.id: LogRow(id=item.id, label=item.label or 0, prediction=item.label, num_steps=3) for item in examples}
+    benchmark = get_benchmark("mrben")
+    located = [item.id for item in examples if item.label != -1]
+    assert summarise(benchmark, examples, log, FEW, {})["num_ungraded"] == len(located)
+    scoring = Scoring(sampling=FEW.sampling, reasons=dict.fromkeys(located[1:], True))
+    found = summarise(benchmark, examples, log, scoring, {})
+    assert (found["num_ungraded"], found["mr_score"]) == (1, None)
+    why = f"the file of --reasons has no grade for 1 of the errors that the judge located ('{located[0]}')"
+    assert found["missing_parts"] == {"mr_score": why, "reason_acc": why}
+    assert summarise(get_benchmark("processbench"), examples, log, FEW, {})["num_ungraded"] is None
+
+
+def test_a_subset_without_located_errors_needs_no_grades() -> None:
+    examples = make_examples({"x": 12, "y": 4})
+    log = {
+        item.id: LogRow(
+            id=item.id, label=item.label or 0, prediction=item.label if item.subset == "x" else -1, num_steps=3
+        )
+        for item in examples
+    }
+    located = [item.id for item in examples if item.label != -1 and item.subset == "x"]
+    scoring = Scoring(sampling=FEW.sampling, reasons=dict.fromkeys(located, True))
+    found = summarise(get_benchmark("mrben"), examples, log, scoring, {})
+    assert found["by_subset"]["y"]["reason_acc"] == 0.0
+    assert found["mean_mr_score"] is not None
+
+
 def test_the_step_threshold_moves_the_prm_score() -> None:
     examples = [Example("p", ("a", "b", "c"), 1, id="a", cluster="c", subset="t", wrong_steps=(1, 2))]
     row = LogRow(id="a", label=1, prediction=1, num_steps=3, step_error_probs=(0.1, 0.6, 0.4))
