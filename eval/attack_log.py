@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from eval.defences import Defences
+from eval.defences import Defences, Pay
 from eval.log import FAILURES
 from eval.row_file import whole_rows, write_rows
-from judge.shaping import rts, step_lengths
+from judge.defences import Flag
 from judge.types import Unscored, UnscoredReason, Verdict
 
 LOG_NAME: Final = "attacks.jsonl"
@@ -39,11 +38,13 @@ class AttackRow(BaseModel):
     defences: Defences
     num_steps: int
     first_error: int | None = None
-    """0-based, in the steps that the judge saw; None when unscored."""
+    """0-based, in the steps that the judge saw; None when unscored, and at the floor."""
     rts_steps: float | None = None
-    """Share of the steps before the first error, in [0, 1)."""
+    """Share of the steps that is paid, in [0, 1): of those before the first error, with defences what is left of it."""
     rts_characters: float | None = None
     """The same in characters."""
+    flags: tuple[Flag, ...] = ()
+    """What looked like reward hacking; only with defences."""
     reason: UnscoredReason | None = None
     message: str | None = None
     prompt_tokens: int = 0
@@ -63,10 +64,8 @@ class AttackRow(BaseModel):
         return self.reason in FAILURES
 
 
-def attack_row(
-    key: Key, problem: str, steps: Sequence[str], result: Verdict | Unscored, seconds: float = 0.0
-) -> AttackRow:
-    """The line for a result.
+def attack_row(key: Key, problem: str, pay: Pay, result: Verdict | Unscored | None, seconds: float = 0.0) -> AttackRow:
+    """The line for a result; None at the floor, where no judge is asked.
 
     As in the reward server, "no error" and a step that does not exist are no scores of a response known to be wrong.
     """
@@ -75,11 +74,19 @@ def attack_row(
         attack=key.attack,
         defences=key.defences,
         problem=problem,
-        num_steps=len(steps),
-        prompt_tokens=result.usage.prompt_tokens,
-        completion_tokens=result.usage.completion_tokens,
-        calls=result.usage.calls,
+        num_steps=len(pay.steps),
+        flags=pay.examined.flags,
         seconds=seconds,
+    )
+    if result is None:
+        return row.model_copy(update={"rts_steps": 0.0, "rts_characters": 0.0})
+    usage = result.usage
+    row = row.model_copy(
+        update={
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "calls": usage.calls,
+        }
     )
     if isinstance(result, Unscored):
         return row.model_copy(update={"reason": result.reason, "message": result.message})
@@ -87,16 +94,11 @@ def attack_row(
     if found is None:
         message = "the answer is wrong, but the judge found every step right"
         return row.model_copy(update={"reason": UnscoredReason.NO_ERROR_FOUND, "message": message})
-    if not 0 <= found < len(steps):
-        message = f"the judge named step {found} of {len(steps)}"
+    if not 0 <= found < len(pay.steps):
+        message = f"the judge named step {found} of {len(pay.steps)}"
         return row.model_copy(update={"reason": UnscoredReason.PARSE_ERROR, "message": message})
-    return row.model_copy(
-        update={
-            "first_error": found,
-            "rts_steps": rts(found, step_lengths(steps, "steps")),
-            "rts_characters": rts(found, step_lengths(steps, "characters")),
-        }
-    )
+    by_steps, by_characters = pay.shares(found)
+    return row.model_copy(update={"first_error": found, "rts_steps": by_steps, "rts_characters": by_characters})
 
 
 def resume(path: Path) -> dict[Key, AttackRow]:

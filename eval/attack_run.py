@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +19,10 @@ from eval.attacks.base import Attack, WrongResponse
 from eval.attacks.corpus import CORPUS_VERSION
 from eval.benchmarks.base import DataFile, get_benchmark
 from eval.benchmarks.example import Example
-from eval.defences import BOTH, cut, judge_with
+from eval.defences import BOTH, Pay, cut, judge_with
 from eval.log import open_folder, write_summary
 from eval.row_file import append_rows
+from judge.defences import DEFENCES_VERSION
 from judge.errors import ConfigError
 from judge.judges.base import Judge
 from judge.shaping import Shaping
@@ -57,6 +59,7 @@ class AttackIdentity:
     judge_id: str
     judge_id_undefended: str
     segmenter: str
+    defences: str
     corpus: int
     attack_seed: int
 
@@ -67,13 +70,18 @@ class Probe:
 
     key: Key
     example: Example
-    steps: tuple[str, ...]
+    pay: Pay
+
+    @property
+    def is_asked(self) -> bool:
+        """False at the floor, and for a response without steps, which the reward server shows to no judge either."""
+        return bool(self.pay.steps) and not self.pay.examined.is_floored
 
     def solution(self) -> Solution:
         """What the judge sees."""
         example = self.example
         return Solution(
-            example.problem, self.steps, example.reference_solution, example.reference_answer, known_wrong=True
+            example.problem, self.pay.steps, example.reference_solution, example.reference_answer, known_wrong=True
         )
 
 
@@ -95,6 +103,7 @@ def run_attacks(judge: Judge, data: DataFile, options: AttackOptions, facts: Map
         judge_id=judge.judge_id,
         judge_id_undefended=judge_with(judge, "off").judge_id,
         segmenter=DEFAULT.fingerprint,
+        defences=DEFENCES_VERSION,
         corpus=CORPUS_VERSION,
         attack_seed=options.seed,
     )
@@ -102,6 +111,7 @@ def run_attacks(judge: Judge, data: DataFile, options: AttackOptions, facts: Map
     log = options.output / LOG_NAME
     finished = resume(log)
     probes = list(make_probes(examples, options.attacks, options.seed))
+    refuse_smaller(options.output / SUMMARY_NAME, len(probes))
     todo = [probe for probe in probes if probe.key not in finished]
     if len(todo) < len(probes):
         logger.info("%s: %d of %d responses are done, going on", log, len(probes) - len(todo), len(probes))
@@ -132,15 +142,30 @@ def make_probes(examples: Sequence[Example], attacks: Sequence[Attack], seed: in
     """Every response as it is and after each attack, with defences on and off.
 
     An attack that leaves a response as it is (nothing before its first error to split, say) does not apply to it.
+    What the response was before the attack stands for the others of its group.
     """
     for example in examples:
         assert example.label is not None, "selected for its label"
         response = WrongResponse(example.problem, example.steps, example.label, example.id)
         attacked = {attack.name: attack.apply(response, seed) for attack in attacks}
         texts = {ORIGINAL: response.text} | {name: text for name, text in attacked.items() if text != response.text}
-        for name, text in texts.items():
-            for defences in BOTH:
-                yield Probe(Key(example.id, name, defences), example, cut(text, defences))
+        for defences in BOTH:
+            pays = {name: Pay.of(text, cut(text, defences), example.problem, defences) for name, text in texts.items()}
+            for name, pay in pays.items():
+                yield Probe(Key(example.id, name, defences), example, pay.beside([pays[ORIGINAL]]))
+
+
+def refuse_smaller(table: Path, num_rows: int) -> None:
+    """Refuse to replace a table by one of fewer responses: a smaller ``--limit``, or fewer attacks.
+
+    Raises:
+        ConfigError: naming the table.
+    """
+    there = json.loads(table.read_bytes())["num_rows"] if table.is_file() else 0
+    if there > num_rows:
+        raise ConfigError(
+            f"{table}: is about {there} judged responses, this one would be about {num_rows}; give another --output"
+        )
 
 
 async def _judge_all(judge: Judge, probes: Sequence[Probe], log: Path, batch_size: int) -> dict[Key, AttackRow]:
@@ -161,14 +186,13 @@ async def _judge_all(judge: Judge, probes: Sequence[Probe], log: Path, batch_siz
 
 
 async def _judge_batch(judge: Judge, batch: Sequence[Probe]) -> list[AttackRow]:
-    """As in the reward server, a response without steps is not shown to the judge."""
     started = time.perf_counter()
-    answers = iter(await ask(judge, [probe.solution() for probe in batch if probe.steps]))
+    answers = iter(await ask(judge, [probe.solution() for probe in batch if probe.is_asked]))
     empty = Unscored(UnscoredReason.NO_STEPS, "the response holds nothing that counts as a step", judge.judge_id)
-    results = [next(answers) if probe.steps else empty for probe in batch]
+    results = [next(answers) if probe.is_asked else None if probe.pay.examined.is_floored else empty for probe in batch]
     seconds = (time.perf_counter() - started) / len(batch)
     return [
-        attack_row(probe.key, probe.example.cluster, probe.steps, result, seconds)
+        attack_row(probe.key, probe.example.cluster, probe.pay, result, seconds)
         for probe, result in zip(batch, results, strict=True)
     ]
 

@@ -192,6 +192,14 @@ def _checked(model: type[SummaryT], path: Path) -> SummaryT:
 
 
 def _names(folders: list[Path]) -> list[str]:
-    """The last part of each path; the whole path where two would be called the same."""
-    short = [folder.resolve().name for folder in folders]
-    return [name if short.count(name) == 1 else str(folder) for folder, name in zip(folders, short, strict=True)]
+    """The last part of each path; where two would be called the same, as many parts as tell them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+
+    def name(index: int) -> str:
+        own = parts[index]
+        for count in range(1, len(own)):
+            if sum(other[-count:] == own[-count:] for other in parts) == 1:
+                return "/".join(own[-count:])
+        return str(folders[index])
+
+    return [name(index) for index in range(len(folders))]

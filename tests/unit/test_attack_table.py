@@ -9,7 +9,7 @@ import pytest
 
 from eval.attack_log import ORIGINAL, AttackRow, Key, attack_row
 from eval.attack_table import attack_table, compare, format_table, originals
-from eval.defences import Defences
+from eval.defences import Defences, Pay
 from judge.shaping import Shaping
 from judge.types import Unscored, UnscoredReason, Usage, Verdict
 
@@ -25,10 +25,14 @@ def row(name: str, attack: str, rts: float | None, defences: Defences = "on", **
     return AttackRow(id=name, attack=attack, defences=defences, **(known | more))
 
 
+def plain(*steps: str) -> Pay:
+    return Pay.of("\n".join(steps), steps, "p", "off")
+
+
 def test_the_line_of_a_verdict() -> None:
     key = Key("a", "thanks", "off")
     verdict = Verdict(2, "j", usage=Usage(7, 3, 1))
-    found = attack_row(key, "p", ("four", "characters", "x", "end"), verdict, seconds=0.5)
+    found = attack_row(key, "p", plain("four", "characters", "x", "end"), verdict, seconds=0.5)
     assert (found.first_error, found.rts_steps, found.rts_characters) == (2, 0.5, 14 / 18)
     assert (found.prompt_tokens, found.completion_tokens, found.calls, found.seconds) == (7, 3, 1, 0.5)
     assert (found.key, found.problem, found.num_steps, found.reason) == (key, "p", 4, None)
@@ -44,15 +48,31 @@ def test_the_line_of_a_verdict() -> None:
     ],
 )
 def test_what_is_no_score(result: Verdict | Unscored, reason: UnscoredReason) -> None:
-    found = attack_row(Key("a", ORIGINAL, "on"), "p", ("a", "b", "c", "d"), result)
+    found = attack_row(Key("a", ORIGINAL, "on"), "p", plain("a", "b", "c", "d"), result)
     assert (found.reason, found.rts_steps, found.rts_characters, found.first_error) == (reason, None, None, None)
     assert found.message
 
 
 def test_blank_steps_count_a_character_each() -> None:
     """The naive cut has empty lines for steps."""
-    found = attack_row(Key("a", ORIGINAL, "off"), "p", ("", "abc"), Verdict(1, "j"))
+    found = attack_row(Key("a", ORIGINAL, "off"), "p", plain("", "abc"), Verdict(1, "j"))
     assert (found.rts_steps, found.rts_characters) == (0.5, 0.25)
+
+
+def test_with_defences_the_line_holds_what_is_paid() -> None:
+    steps = ("Ann has 3 * 4 = 12 eggs.", "So 3 * 4 = 12 eggs.", "She eats 12 - 2 = 11 eggs.")
+    pay = Pay.of("\n".join(steps), steps, "Ann has 3 nests.", "on")
+    found = attack_row(Key("a", "restate_steps", "on"), "p", pay, Verdict(2, "j"))
+    assert (found.rts_steps, found.rts_characters, found.flags) == (1 / 2, 24 / 50, ("repeated_steps",))
+    longer = Pay.of("", (*steps, "Then 11 + 30 = 41 eggs.", "Then 41 - 20 = 21 eggs."), "Ann has 3 nests.", "on")
+    found = attack_row(Key("a", "restate_steps", "on"), "p", pay.beside([longer]), Verdict(2, "j"))
+    assert (found.rts_steps, found.rts_characters) == (1 / 4, 24 / (50 + 23 + 23))
+
+
+def test_the_floor_is_a_score_of_its_own() -> None:
+    pay = Pay.of("Thought process:", ("Thought process:",), "Ann has 3 nests.", "on")
+    found = attack_row(Key("a", "master_key_only", "on"), "p", pay, None)
+    assert (found.rts_steps, found.rts_characters, found.first_error, found.reason) == (0, 0, None, None)
 
 
 def pairs() -> list[tuple[AttackRow, AttackRow]]:

@@ -58,6 +58,26 @@ async def test_failures_on_request() -> None:
     assert raised.value.retryable
 
 
+async def test_a_hash_tells_whose_verdict_it_is() -> None:
+    judge = ScriptedJudge(ScriptedSettings(say="hash"))
+    batch = [Solution("p", STEPS), Solution("q", STEPS), Solution("p", STEPS[:2])]
+    first, second = await judge.judge(batch), await judge.judge(batch[::-1])
+    assert first == second[::-1]
+    critiques = [getattr(result, "critique", "") for result in first]
+    assert len(set(critiques)) == 3
+    assert [getattr(result, "first_error", None) for result in first] == [
+        int(critique, 16) % len(solution.steps) for critique, solution in zip(critiques, batch, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("fail", "error"), [("raise", BackendError), ("bug", RuntimeError)])
+async def test_it_fails_only_on_what_is_marked(fail: str, error: type[Exception]) -> None:
+    judge = ScriptedJudge(ScriptedSettings.model_validate({"fail": fail, "fail_on": "oops"}))
+    assert isinstance((await judge.judge([Solution("p", STEPS[:2])]))[0], Verdict)
+    with pytest.raises(error):
+        await judge.judge([Solution("p", STEPS[:2]), Solution("p", STEPS)])
+
+
 async def test_delay_is_waited_once_a_batch() -> None:
     started = time.perf_counter()
     await ScriptedJudge(ScriptedSettings(delay_s=0.2)).judge([Solution("p", STEPS)] * 100)
