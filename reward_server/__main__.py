@@ -1,7 +1,7 @@
-"""``sgpo-serve``: starts the reward server.
+"""``sgpo-serve``: starts the reward server; ``sgpo-serve check`` says whether it could be started.
 
-Arguments are parsed before anything heavy is imported. Exit status: 0 after a clean shutdown, 2 when the server cannot
-start because of its settings, its port or its judge.
+Arguments are parsed before anything heavy is imported. Exit status: 0 after a clean shutdown or a check without fault,
+2 when the server cannot start because of its settings, its port or its judge.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    args = parse_args(argv)
+    """Serve until SIGTERM or SIGINT, or check."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["probe"]:
+        from reward_server.probe import main as probe
+
+        return probe(given[1:])
+    args = parse_args(given)
+    if args.verb == "check":
+        return run_check(args)
     # Asked for before the imports, which take long enough for a parent to die meanwhile.
     parent = os.getppid()
 
-    import logging
-
     from judge.errors import JudgeError
-    from reward_server.process import serve, watch_parent
+    from reward_server.running.process import serve, watch_parent
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if args.exit_with_parent:
         watch_parent(parent)
     try:
@@ -35,9 +39,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run_check(args: argparse.Namespace) -> int:
+    """Print what would be served, and what would keep it from being served."""
+    from reward_server.check import check
+
+    findings = check(args.config, host=args.host, port=args.port, judge=args.judge)
+    sys.stdout.write(findings.report())
+    return 2 if findings.problems else 0
+
+
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line; what it leaves out comes from the configuration file."""
-    parser = argparse.ArgumentParser(prog="sgpo-serve", description="Serve SGPO rewards over HTTP.")
+    parser = argparse.ArgumentParser(
+        prog="sgpo-serve",
+        description="Serve SGPO rewards over HTTP. 'sgpo-serve probe --help': ask a running server as a trainer would.",
+    )
+    parser.add_argument(
+        "verb",
+        nargs="?",
+        choices=("serve", "check"),
+        default="serve",
+        help="serve, which is the default; or check: look at the configuration, ask the judge once, start nothing",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration; without it, the defaults")
     parser.add_argument("--host", help="address to listen on; anything but loopback needs an API key")
     parser.add_argument("--port", type=int, metavar="N", help="port to listen on; 0 lets the system choose")

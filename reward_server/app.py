@@ -2,76 +2,110 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from judge.answers import AnswerChecker
 from judge.errors import ConfigError
 from judge.judges.base import Judge
-from reward_server.auth import AuthMiddleware, KeyRing
+from reward_server.cache.build import build_store
+from reward_server.cache.metrics import CacheMetrics
 from reward_server.config import ServerConfig
+from reward_server.dialects.routes import add_dialects, drain_at_once
+from reward_server.edge.auth import KeyRing
+from reward_server.edge.disconnect import DisconnectMiddleware
+from reward_server.edge.middleware import Lifecycle, error_response
+from reward_server.edge.openapi import add_openapi
+from reward_server.edge.stack import Edge
+from reward_server.engine.judge_placing import build_batcher, guard
+from reward_server.engine.judging import JudgeDesk
 from reward_server.errors import ApiError
-from reward_server.judging import JudgeDesk
+from reward_server.idempotency.replies import Idempotency
 from reward_server.metrics import Metrics
-from reward_server.middleware import EdgeMiddleware, Lifecycle, error_response
 from reward_server.readiness import Readiness
 from reward_server.routes import Services, router
 from reward_server.service import RewardService
 from reward_server.solutions import Segmenter
 from reward_server.verdicts import VerdictService
+from reward_server.watch.canary import CanaryWatch
+from reward_server.web.activity import Activity
+from reward_server.web.feed import Feed
+from reward_server.web.mount import add_page
+from reward_server.web.recent import RecentGroups
 
 
 def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     """Build the application. It owns ``judge`` from here on and closes it at shutdown.
 
     Raises:
-        ConfigError: when ``[server] tokenizer`` or what needs it is wrong.
+        ConfigError: when ``[server] tokenizer`` or what needs it is wrong, or the verdict cache cannot be had.
     """
     settings = config.server
     count_tokens = load_token_counter(settings.tokenizer) if settings.tokenizer else None
     if config.shaping.length == "tokens" and count_tokens is None:
         raise ConfigError("[shaping] length = 'tokens' needs [server] tokenizer, the path of a tokenizer.json")
     metrics = Metrics()
+    store = build_store(config.cache, os.environ, CacheMetrics(metrics.registry))
     lifecycle = Lifecycle()
+    edge = Edge(config, keys, metrics, lifecycle)
+    guarded = guard(judge, config, metrics)
+    judge = edge.traced(guarded)
     checker = AnswerChecker(timeout_s=settings.answer_timeout_s, num_workers=settings.answer_workers)
     segmenter = Segmenter()
-    desk = JudgeDesk(judge, metrics, settings.max_concurrent_judge_calls)
+    batcher = build_batcher(judge, config, metrics)
+    desk = JudgeDesk(judge, metrics, batcher=batcher, store=store, breaker=guarded.breaker, settings=config.batching)
+
+    canary = CanaryWatch(judge, config.canary, metrics.registry)
+    feed = Feed(
+        Activity(lambda: metrics.engine.num_queued()), RecentGroups(config.page.num_kept, config.page.keep_bytes)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        drain_at_once(lifecycle, app.state.dialects.scorer.joiner)
+        async with edge.running(), canary.running():
+            yield
+        await app.state.dialects.scorer.joiner.aclose()
         segmenter.close()
         await checker.aclose()
+        await desk.aclose()
         await judge.aclose()
+        if store is not None:
+            await store.aclose()
 
-    # No /docs and /openapi.json: the bodies are read by hand, so FastAPI could not describe them.
+    # No /docs, which loads scripts from elsewhere; /openapi.json is our own, since the bodies are read by hand.
     app = FastAPI(title="sgpo reward server", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     app.state.lifecycle = lifecycle
     app.state.services = Services(
         config=config,
-        rewards=RewardService(config, desk, segmenter, checker, metrics, count_tokens),
+        rewards=RewardService(config, desk, segmenter, checker, metrics, count_tokens, feed),
         verdicts=VerdictService(config, desk, segmenter),
         readiness=Readiness(
             judge,
             strict=config.judge.get("kind") == "rules",
             timeout_s=settings.ready_timeout_s,
             cache_s=settings.ready_cache_s,
+            breaker=guarded.breaker,
+            canary=canary,
         ),
         metrics=metrics,
         lifecycle=lifecycle,
         judge_id=judge.judge_id,
+        idempotency=Idempotency(config.idempotency, metrics.registry),
     )
     app.include_router(router)
+    if config.page.enabled:
+        add_page(app, app.state.services, feed, segmenter, has_keys=bool(keys.digests))
+    add_dialects(app, app.state.services, checker)
     app.add_exception_handler(HTTPException, refuse)
-    paths = [route.path for route in router.routes if isinstance(route, APIRoute)]
-    # The last one added is the outermost.
-    app.add_middleware(AuthMiddleware, keys=keys)
-    app.add_middleware(EdgeMiddleware, metrics=metrics, lifecycle=lifecycle, routes=paths)
+    app.add_middleware(DisconnectMiddleware)
+    add_openapi(app, config, needs_key=keys.required)
+    edge.install(app)
     return app
 
 

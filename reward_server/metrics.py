@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from reward_server.engine.metrics import EngineMetrics
 
 LATENCY_BUCKETS_S = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 100.0)
 
@@ -15,7 +19,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.render_shared: Callable[[], bytes] | None = None
         registry = self.registry
+        self.engine = EngineMetrics(registry)
         self.requests = Counter(
             "sgpo_requests", "HTTP requests by route and status.", ("route", "status"), registry=registry
         )
@@ -35,5 +41,5 @@ class Metrics:
         )
 
     def render(self) -> bytes:
-        """Every count in the text format."""
-        return generate_latest(self.registry)
+        """Every count in the text format; with several workers, those of all."""
+        return generate_latest(self.registry) if self.render_shared is None else self.render_shared()

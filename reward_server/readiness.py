@@ -7,8 +7,10 @@ import time
 
 from judge.judges.base import Judge
 from judge.types import Solution, Unscored, UnscoredReason
-from reward_server.judging import JudgeDesk, Timing
+from reward_server.engine.breaker import Breaker
+from reward_server.engine.judging import JudgeDesk, Timing
 from reward_server.metrics import Metrics
+from reward_server.watch.canary import CanaryWatch
 
 CANARY = Solution(
     problem="Tom has 3 bags with 4 apples each. He eats 2 apples. How many apples are left?",
@@ -33,17 +35,35 @@ class Readiness:
             model may be wrong about it and still work.
         timeout_s: how long to wait for the judge.
         cache_s: how long a finding holds.
+        breaker: the one that the judge stands behind, if any; only told of.
+        canary: what else may be wrong with the judge, found out in the background.
     """
 
-    def __init__(self, judge: Judge, *, strict: bool, timeout_s: float, cache_s: float) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        strict: bool,
+        timeout_s: float,
+        cache_s: float,
+        breaker: Breaker | None = None,
+        canary: CanaryWatch | None = None,
+    ) -> None:
         # A desk of its own: a server whose places are all taken is busy, not broken. Its calls are in nobody's counts.
         self._desk = JudgeDesk(judge, Metrics(), max_concurrent_calls=1)
         self._strict = strict
         self._timeout_s = timeout_s
         self._cache_s = cache_s
+        self._breaker = breaker
+        self._canary = canary
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._fault: str | None = None
+
+    @property
+    def breaker_state(self) -> str:
+        """``closed``, ``half_open`` or ``open``: the judge was down a moment ago, and is being left alone."""
+        return "closed" if self._breaker is None else self._breaker.state.name.lower()
 
     async def fault(self) -> str | None:
         """What is wrong with the judge, or None when it works."""
@@ -51,7 +71,8 @@ class Readiness:
             if time.monotonic() - self._checked_at >= self._cache_s:
                 self._fault = await self._ask()
                 self._checked_at = time.monotonic()
-            return self._fault
+        degraded = None if self._canary is None else self._canary.fault()
+        return self._fault if degraded is None else f"degraded: {degraded}"
 
     async def _ask(self) -> str | None:
         deadline = asyncio.get_running_loop().time() + self._timeout_s

@@ -7,23 +7,27 @@ validation context (`parse_body`), so that a breach is reported with the path of
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import Annotated, Literal, Self, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from judge.shaping import MAX_BETA, ApplyTo, LengthUnit
 from reward_server.config import LimitSettings, ShapingSettings
-from reward_server.errors import from_validation
+from reward_server.edge.nesting import nesting_fault
+from reward_server.errors import from_validation, invalid_request
 
 Status = Literal["correct", "wrong", "judged", "unscored"]
 MAX_ID_CHARS = 200
@@ -34,22 +38,35 @@ SizedT = TypeVar("SizedT", bound=Sized)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def at_most(setting: str) -> AfterValidator:
-    """A bound on a length, read from the ``[limits]`` setting of that name."""
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A bound on a length, read from the ``[limits]`` setting of that name; ``x-limit`` in the JSON schema."""
 
-    def check(value: SizedT, info: ValidationInfo) -> SizedT:
+    setting: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"x-limit": self.setting}
+
+    def check(self, value: SizedT, info: ValidationInfo) -> SizedT:
+        """The value, when it is not too long."""
         limits = info.context if isinstance(info.context, LimitSettings) else DEFAULT_LIMITS
-        limit: int = getattr(limits, setting)
+        limit: int = getattr(limits, self.setting)
         if len(value) > limit:
             noun = "characters" if isinstance(value, str) else "items"
             raise PydanticCustomError(
                 "too_long",
                 "{size} {noun}, at most {limit} are accepted ([limits] {setting})",
-                {"size": len(value), "noun": noun, "limit": limit, "setting": setting},
+                {"size": len(value), "noun": noun, "limit": limit, "setting": self.setting},
             )
         return value
 
-    return AfterValidator(check)
+
+def at_most(setting: str) -> AtMost:
+    """For an annotation: the bound that the setting names."""
+    return AtMost(setting)
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
@@ -135,9 +152,14 @@ class ResponseOut(Wire):
     """Null when unscored: such a response leaves its group's baseline, it is not worth 0."""
     acc: Literal[0, 1] | None
     rts: float | None = None
+    """Share that the reward is made of: what is left of `rts_raw` after the defences."""
+    rts_raw: float | None = None
+    """Plain share of the response before its first error; null where no judge was asked."""
     first_error: int | None = None
     num_steps: int | None = None
     step_offsets: list[tuple[int, int]] | None = None
+    flags: list[str] = Field(default_factory=list)
+    """What looks like reward hacking (`judge.defences.Flag`), of wrong responses whose steps are paid for."""
     status: Status
     error: ErrorOut | None = None
     cached: bool = False
@@ -215,6 +237,7 @@ class VerdictOut(Wire):
     confidence: float | None = None
     critique: str | None = None
     error: ErrorOut | None = None
+    cached: bool = False
 
 
 class JudgeReply(Wire):
@@ -231,6 +254,10 @@ def parse_body(model: type[ModelT], body: bytes, limits: LimitSettings) -> Model
     Raises:
         reward_server.errors.ApiError: 422 that names the field, whatever the bytes are.
     """
+    fault = nesting_fault(body)
+    if fault is not None:
+        raise invalid_request("body", fault)
+    # Of a key that stands twice in an object the last value counts.
     try:
         return model.model_validate_json(body, context=limits)
     except ValidationError as error:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judge.answers import AnswerChecker
-from judge.shaping import LengthUnit, group_rewards, is_all_negative, rts, step_lengths
-from judge.types import Solution, Unscored
+from judge.shaping import LengthUnit, group_rewards, is_all_negative
+from judge.types import Solution, Unscored, Verdict
 from reward_server.config import ServerConfig, ShapingSettings
+from reward_server.crediting import Crediting, Part
+from reward_server.engine.judging import Errand, JudgeDesk, Timing
 from reward_server.errors import invalid_request
-from reward_server.judging import JudgeDesk, Timing
 from reward_server.metrics import Metrics
 from reward_server.outcomes import Failure, Outcome, find_outcomes
 from reward_server.schemas import (
@@ -29,15 +30,21 @@ from reward_server.schemas import (
     RewardRequest,
     TimingOut,
 )
-from reward_server.solutions import Segmenter, Steps, offsets, unjudgeable
+from reward_server.solutions import NO_STEPS, NOT_SEGMENTED, Segmenter, Steps, offsets, unjudgeable
+from reward_server.watch.drift import Drift
+from reward_server.web.feed import Feed
+from reward_server.web.recent import ScoredGroup
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict turned into a share."""
+    """A wrong response turned into a share."""
 
-    first_error: int
     rts: float
+    rts_raw: float | None = None
+    verdict: Verdict | None = None
+    """None at the floor, where no judge is asked."""
+    cached: bool = False
 
 
 class RewardService:
@@ -51,6 +58,7 @@ class RewardService:
         checker: AnswerChecker,
         metrics: Metrics,
         count_tokens: Callable[[str], int] | None,
+        feed: Feed | None = None,
     ) -> None:
         self._config = config
         self._desk = desk
@@ -58,25 +66,51 @@ class RewardService:
         self._checker = checker
         self._metrics = metrics
         self._count_tokens = count_tokens
+        self._crediting = Crediting(config.defences, segmenter, count_tokens)
+        self._drift = Drift(config.drift, metrics.registry)
+        self._feed = feed
 
-    async def score(self, request: RewardRequest) -> RewardReply:
+    async def score(self, request: RewardRequest, tenant: str = "", deadline: float | None = None) -> RewardReply:
         """Rewards for every response, in order.
 
+        Args:
+            tenant: whose work it is.
+            deadline: on the event loop's clock; without one, ``[server] request_timeout_s`` from now.
+
         Raises:
-            reward_server.errors.ApiError: 422, when the request asks for a shaping that cannot be had.
+            reward_server.errors.ApiError: 422, when the request asks for a shaping that cannot be had; 503, when the
+                server holds as much work as it can.
         """
-        shaping = request.shaping.over(self._config.shaping)
-        self._check(request, shaping)
         timing = Timing()
-        deadline = asyncio.get_running_loop().time() + self._config.server.request_timeout_s
-        groups = await asyncio.gather(
-            *(self._score_group(group, shaping, request.include_steps, deadline, timing) for group in request.groups)
-        )
+        groups = await self.score_unseen(request, timing, deadline, tenant)
+        for group in groups:
+            self._count(group)
+        self._drift.saw(groups)
+        if self._feed is not None:
+            self._feed.saw(groups, timing.judge, tenant)
         return RewardReply(
-            groups=groups,
+            groups=[group.out for group in groups],
             judge=JudgeOut(id=self._desk.judge.judge_id),
             timing_s=TimingOut(queue=timing.queue, judge=timing.judge, total=timing.total()),
         )
+
+    async def score_unseen(
+        self, request: RewardRequest, timing: Timing, deadline: float | None = None, tenant: str = ""
+    ) -> list[ScoredGroup]:
+        """Like `score`, with the judge's verdicts, and in no count of groups and responses.
+
+        Raises:
+            reward_server.errors.ApiError: as `score`.
+        """
+        shaping = request.shaping.over(self._config.shaping)
+        self._check(request, shaping)
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._config.server.request_timeout_s
+        errand = Errand(deadline, timing, tenant)
+        with self._desk.admit(sum(len(group.responses) for group in request.groups)):
+            return await asyncio.gather(
+                *(self._score_group(group, shaping, request.include_steps, errand) for group in request.groups)
+            )
 
     def _check(self, request: RewardRequest, shaping: ShapingSettings) -> None:
         if shaping.length == "tokens" and self._count_tokens is None:
@@ -91,18 +125,19 @@ class RewardService:
                 )
 
     async def _score_group(
-        self, group: GroupIn, shaping: ShapingSettings, include_steps: bool, deadline: float, timing: Timing
-    ) -> GroupOut:
-        outcomes = await find_outcomes(group, self._checker, deadline)
+        self, group: GroupIn, shaping: ShapingSettings, include_steps: bool, errand: Errand
+    ) -> ScoredGroup:
+        outcomes = await find_outcomes(group, self._checker, errand.deadline)
         known = [None if isinstance(outcome, Failure) else outcome for outcome in outcomes]
         all_negative = group.complete and is_all_negative(known)
         pays_prefixes = shaping.apply_to == "every_wrong" or (shaping.apply_to == "all_negative" and all_negative)
         to_judge = [index for index, outcome in enumerate(outcomes) if pays_prefixes and outcome is False]
         to_segment = list(range(len(outcomes))) if include_steps else to_judge
         texts = [group.responses[index].text for index in to_segment]
-        segmented = await self._segmenter.segment_all(texts, deadline)
+        segmented = await self._segmenter.segment_all(texts, errand.deadline)
         steps = dict(zip(to_segment, segmented, strict=True))
-        judged = await self._judge(group, {index: steps[index] for index in to_judge}, shaping.length, deadline, timing)
+        parts = await self._examine(group, {index: steps[index] for index in to_judge}, errand.deadline)
+        judged = await self._judge(group, parts, shaping.length, errand)
         findings = [judged.get(index) for index in range(len(outcomes))]
         rts_values = [finding.rts if isinstance(finding, Finding) else None for finding in findings]
         rewards = group_rewards(known, rts_values, shaping.curve(), shaping.apply_to)
@@ -113,49 +148,79 @@ class RewardService:
             if cut is not None:
                 out.num_steps = len(cut)
                 out.step_offsets = offsets(cut) if include_steps else None
+            part = parts.get(index)
+            if isinstance(part, Part):
+                out.flags = [flag.value for flag in part.examined.flags]
             responses.append(out)
-        self._count(responses, all_negative)
-        return GroupOut(group_id=group.group_id, all_negative=all_negative, responses=responses)
+        return ScoredGroup(
+            asked=group,
+            out=GroupOut(group_id=group.group_id, all_negative=all_negative, responses=responses),
+            verdicts={
+                index: finding.verdict
+                for index, finding in judged.items()
+                if isinstance(finding, Finding) and finding.verdict is not None
+            },
+            rescued=all_negative and is_rescued(responses),
+        )
+
+    async def _examine(
+        self, group: GroupIn, steps: dict[int, Steps | None], deadline: float
+    ) -> dict[int, Part | Failure]:
+        """What is known of responses before a judge is asked, by their index in the group."""
+        found: dict[int, Part | Failure] = dict.fromkeys(steps, NOT_SEGMENTED)
+        cuts: dict[int, Steps] = {}
+        for index, cut in steps.items():
+            if cut is None:
+                continue
+            failure = unjudgeable(len(cut), self._config.limits.max_steps) if cut else None
+            if failure is None:
+                cuts[index] = cut  # one without steps as well: the floor may know what it is worth
+            else:
+                found[index] = failure
+        texts = {index: group.responses[index].text for index in cuts}
+        examined = await self._crediting.examine(group.problem, texts, cuts, deadline)
+        return found | {index: part for index, part in examined.items() if part is not None}
 
     async def _judge(
-        self, group: GroupIn, steps: dict[int, Steps | None], unit: LengthUnit, deadline: float, timing: Timing
+        self, group: GroupIn, parts: dict[int, Part | Failure], unit: LengthUnit, errand: Errand
     ) -> dict[int, Finding | Failure]:
-        """What the judge finds in each of the responses, by their index in the group."""
+        """What each of the responses is worth, by their index in the group. Those at the floor are not judged."""
         findings: dict[int, Finding | Failure] = {}
         batch: dict[int, Solution] = {}
-        for index, cut in steps.items():
-            failure = unjudgeable(None if cut is None else len(cut), self._config.limits.max_steps)
-            if failure is not None:
-                findings[index] = failure
-                continue
-            batch[index] = Solution(
-                problem=group.problem,
-                steps=tuple(step.text for step in cut or ()),
-                reference_solution=group.reference_solution,
-                reference_answer=group.reference_answer,
-                known_wrong=True,
-            )
-        results = await self._desk.ask(list(batch.values()), deadline, timing)
-        for (index, solution), result in zip(batch.items(), results, strict=True):
+        known: dict[int, Part] = {}
+        for index, part in parts.items():
+            if isinstance(part, Failure):
+                findings[index] = part
+            elif part.examined.is_floored:
+                findings[index] = Finding(0.0)
+            elif not part.steps:
+                findings[index] = NO_STEPS
+            else:
+                known[index] = part
+                batch[index] = Solution(
+                    problem=group.problem,
+                    steps=part.steps,
+                    reference_solution=group.reference_solution,
+                    reference_answer=group.reference_answer,
+                    known_wrong=True,
+                )
+        measures = await self._crediting.measure(group.problem, group.reference_solution, known, unit, errand.deadline)
+        answers = await self._desk.answer(list(batch.values()), errand)
+        for index, (result, cached) in zip(batch, answers, strict=True):
             if isinstance(result, Unscored):
                 findings[index] = Failure(result.reason, result.message)
             else:
                 assert result.first_error is not None, "the desk lets no such verdict pass for a known-wrong response"
-                lengths = await self._lengths(solution.steps, unit)
-                findings[index] = Finding(result.first_error, rts(result.first_error, lengths))
+                defended = measures.defended(index, known[index], result.first_error)
+                findings[index] = Finding(defended.rts, measures.plain(index, result.first_error), result, cached)
         return findings
 
-    async def _lengths(self, steps: Sequence[str], unit: LengthUnit) -> list[int]:
-        if unit == "tokens":
-            return await asyncio.to_thread(step_lengths, steps, unit, self._count_tokens)
-        return step_lengths(steps, unit, None)
-
-    def _count(self, responses: Sequence[ResponseOut], all_negative: bool) -> None:
+    def _count(self, group: ScoredGroup) -> None:
         metrics = self._metrics
         metrics.groups.inc()
-        metrics.all_negative.inc(all_negative)
-        metrics.rescued.inc(all_negative and is_rescued(responses))
-        for response in responses:
+        metrics.all_negative.inc(group.out.all_negative)
+        metrics.rescued.inc(group.rescued)
+        for response in group.out.responses:
             metrics.responses.labels(status=response.status).inc()
             if response.error is not None:
                 metrics.unscored.labels(reason=response.error.code).inc()
@@ -171,9 +236,11 @@ def response_out(
         error = ErrorOut(code=failure.reason.value, message=failure.message)
         return ResponseOut(id=response_id, reward=None, acc=acc, status="unscored", error=error)
     if isinstance(finding, Finding):
-        return ResponseOut(
-            id=response_id, reward=reward, acc=acc, rts=finding.rts, first_error=finding.first_error, status="judged"
-        )
+        out = ResponseOut(id=response_id, reward=reward, acc=acc, rts=finding.rts, status="wrong")
+        if finding.verdict is not None:
+            out.rts_raw, out.first_error, out.status = finding.rts_raw, finding.verdict.first_error, "judged"
+            out.cached = finding.cached
+        return out
     return ResponseOut(id=response_id, reward=reward, acc=acc, status="correct" if outcome else "wrong")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from cachetools import LRUCache
 
@@ -13,6 +14,8 @@ from judge.types import UnscoredReason
 from reward_server.outcomes import Failure
 
 Steps = tuple[Step, ...]
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 NOT_SEGMENTED = Failure(
     UnscoredReason.JUDGE_TIMEOUT, "the response was not cut into steps before the request's deadline"
 )
@@ -42,18 +45,26 @@ class Segmenter:
         return [found[text] for text in texts]
 
     async def _segment(self, texts: Sequence[str], deadline: float) -> list[Steps | None]:
+        results = await self.run_all(segment, texts, deadline)
+        for text, steps in zip(texts, results, strict=True):
+            if steps is not None and _covered(steps) <= self._kept.maxsize // 100:
+                self._kept[text] = steps
+        return results
+
+    async def run_all(
+        self, function: Callable[[ItemT], ResultT], items: Sequence[ItemT], deadline: float
+    ) -> list[ResultT | None]:
+        """``function`` of every item, one after the other in the thread; None for those not done by ``deadline``."""
+        if not items:
+            return []
         loop = asyncio.get_running_loop()
-        futures = [loop.run_in_executor(self._thread, segment, text) for text in texts]
+        futures = [loop.run_in_executor(self._thread, function, item) for item in items]
         try:
             done, _ = await asyncio.wait(futures, timeout=max(0.0, deadline - loop.time()))
         finally:
             for future in futures:
                 future.cancel()
-        results = [future.result() if future in done else None for future in futures]
-        for text, steps in zip(texts, results, strict=True):
-            if steps is not None and _covered(steps) <= self._kept.maxsize // 100:
-                self._kept[text] = steps
-        return results
+        return [future.result() if future in done else None for future in futures]
 
     def close(self) -> None:
         """Drop what has not begun."""

@@ -6,7 +6,7 @@ import asyncio
 
 from judge.types import Solution, Unscored, Verdict
 from reward_server.config import ServerConfig
-from reward_server.judging import JudgeDesk, Timing
+from reward_server.engine.judging import Errand, JudgeDesk, Timing
 from reward_server.outcomes import Failure
 from reward_server.schemas import ErrorOut, JudgeItem, JudgeOut, JudgeReply, JudgeRequest, TimingOut, VerdictOut
 from reward_server.solutions import Segmenter, Steps, offsets, unjudgeable
@@ -20,10 +20,24 @@ class VerdictService:
         self._desk = desk
         self._segmenter = segmenter
 
-    async def judge(self, request: JudgeRequest) -> JudgeReply:
-        """One verdict for each item, in order; items given as text are segmented, steps are taken as they are."""
+    async def judge(self, request: JudgeRequest, tenant: str = "", deadline: float | None = None) -> JudgeReply:
+        """One verdict for each item, in order; items given as text are segmented, steps are taken as they are.
+
+        Args:
+            tenant: whose work it is.
+            deadline: on the event loop's clock; without one, ``[server] request_timeout_s`` from now.
+
+        Raises:
+            reward_server.errors.ApiError: 503, when the server holds as much work as it can.
+        """
         timing = Timing()
-        deadline = asyncio.get_running_loop().time() + self._config.server.request_timeout_s
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._config.server.request_timeout_s
+        with self._desk.admit(len(request.items)):
+            return await self._judge(request, Errand(deadline, timing, tenant))
+
+    async def _judge(self, request: JudgeRequest, errand: Errand) -> JudgeReply:
+        timing, deadline = errand.timing, errand.deadline
         texts = {index: item.text for index, item in enumerate(request.items) if item.text is not None}
         cuts = dict(zip(texts, await self._segmenter.segment_all(list(texts.values()), deadline), strict=True))
         steps = [read_steps(item, cuts.get(index)) for index, item in enumerate(request.items)]
@@ -42,10 +56,12 @@ class VerdictService:
                 reference_answer=item.reference_answer,
                 known_wrong=item.known_wrong,
             )
-        findings.update(zip(batch, await self._desk.ask(list(batch.values()), deadline, timing), strict=True))
+        answers = dict(zip(batch, await self._desk.answer(list(batch.values()), errand), strict=True))
+        findings.update({index: answer.result for index, answer in answers.items()})
         replies = []
         for index, item in enumerate(request.items):
             out = verdict_out(item.id, findings[index], steps[index])
+            out.cached = index in answers and answers[index].cached
             cut = cuts.get(index)
             out.step_offsets = offsets(cut) if cut is not None and request.include_steps else None
             replies.append(out)

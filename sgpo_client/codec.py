@@ -82,7 +82,7 @@ def _score_fault(response: RewardResponse, score: ResponseScore) -> str | None:
     """What is wrong with a score. An unscored response that carries a number would end as a false reward."""
     if score.id != response.id:
         return f"the score is about '{score.id}'"
-    numbers = {"reward": score.reward, "rts": score.rts}
+    numbers = {"reward": score.reward, "rts": score.rts, "rts_raw": score.rts_raw}
     for name, value in numbers.items():
         if value is not None and not math.isfinite(value):
             return f"{name} is {value}"

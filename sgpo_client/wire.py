@@ -66,12 +66,17 @@ class ResponseScore:
     acc: int | None
     """1 right, 0 wrong, None when the answer could not be checked."""
     rts: float | None = None
+    """Share that the reward is made of, after the server's defences."""
+    rts_raw: float | None = None
+    """Plain share of the response before its first error; None where no judge was asked."""
     first_error: int | None = None
     num_steps: int | None = None
     step_offsets: tuple[tuple[int, int], ...] | None = None
     """[num_steps] start and end character of each step in the response's text."""
     error: ItemError | None = None
     cached: bool = False
+    flags: tuple[str, ...] = ()
+    """What looked like reward hacking to the server."""
 
 
 @dataclass(frozen=True, slots=True)

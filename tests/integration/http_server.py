@@ -6,18 +6,19 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 
+from judge.judges.base import Judge
 from judge.registry import build_judge
 from reward_server.app import create_app
-from reward_server.auth import KeyRing
 from reward_server.config import ServerConfig
-from reward_server.process import open_socket
+from reward_server.edge.auth import KeyRing
+from reward_server.running.process import open_socket, uvicorn_config
 
 NO_KEYS = KeyRing(())
 OPEN = {"judge": {"kind": "scripted"}, "limits": {"max_body_bytes": 1_000_000}}
@@ -56,12 +57,12 @@ class Server:
 
 
 @contextmanager
-def running(config: dict[str, Any], keys: KeyRing = NO_KEYS) -> Iterator[Server]:
-    """A server on a port of the system's choosing, in a thread."""
+def running(config: dict[str, Any], keys: KeyRing = NO_KEYS, judge: Judge | None = None) -> Iterator[Server]:
+    """A server on a port of the system's choosing, in a thread; with this judge, or that of the configuration."""
     parsed = ServerConfig.model_validate(config)
-    app = create_app(parsed, build_judge(parsed.judge), keys)
+    app = create_app(parsed, judge or build_judge(parsed.judge), keys)
     listener = open_socket("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn_config(app, parsed))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -73,6 +74,14 @@ def running(config: dict[str, Any], keys: KeyRing = NO_KEYS) -> Iterator[Server]
         server.should_exit = True
         thread.join(timeout=30)
         assert not thread.is_alive()
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 120.0) -> None:
+    """Wait for something that the server does in its own time."""
+    give_up = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < give_up, "it never came about"
+        time.sleep(0.01)
 
 
 def request(*responses: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -43,33 +43,38 @@ def wire_group(*texts: str, answer: str | None = "7") -> RewardGroup:
     return RewardGroup("g", "What is 3 + 4?", responses, answer, "3 + 4 = 7")
 
 
-WRONG = "We add the numbers first.\n\nThen this is WRONG.\n\nThe answer is \\boxed{8}."
+WRONG = "We add 3 + 4 as 5 + 2.\n\nThat is 9 - 2 = 8, WRONG.\n\nThe answer is \\boxed{8}."
+BELIEVED = "We add 3 + 4 = 8.\n\nThe answer is \\boxed{8}."
 RIGHT = "We add the numbers.\n\nThe answer is \\boxed{7}."
 
 
 def test_a_judged_group_fills_every_field_of_the_wire(client: RewardClient) -> None:
     mixed, negative, unknown = client.score(
-        [wire_group(RIGHT, WRONG), wire_group(WRONG, ""), wire_group(WRONG, answer=None)], SHAPING, include_steps=True
+        [wire_group(RIGHT, WRONG), wire_group(WRONG, BELIEVED, ""), wire_group(WRONG, answer=None)],
+        SHAPING,
+        include_steps=True,
     )
     assert [r.status for r in mixed.responses] == ["correct", "wrong"]
     assert [(r.reward, r.acc) for r in mixed.responses] == [(1.0, 1), (0.0, 0)]
     assert negative.all_negative
     assert not mixed.all_negative
-    judged, empty = negative.responses
+    judged, believed, empty = negative.responses
     assert (judged.status, judged.first_error, judged.num_steps, judged.acc) == ("judged", 1, 3, 0)
-    assert judged.rts == pytest.approx(1 / 3)
+    assert (judged.rts, judged.rts_raw, judged.flags) == (pytest.approx(1 / 3), pytest.approx(1 / 3), ())
     # cap * sigmoid(beta * (rts - gamma)) = 0.5 / (1 + exp(-10 * (1/3 - 1/2)))
     assert judged.reward == pytest.approx(0.0794346)
     assert judged.step_offsets is not None
     steps = [WRONG[start:end].strip() for start, end in judged.step_offsets]
     assert steps == WRONG.split("\n\n")
-    assert (empty.status, empty.reward) == ("unscored", None)
-    assert empty.error is not None
-    assert empty.error.code
-    assert empty.error.message
+    assert (believed.status, believed.reward) == ("unscored", None)
+    assert believed.error is not None
+    assert believed.error.code
+    assert believed.error.message
+    assert (empty.status, empty.rts, empty.rts_raw) == ("wrong", 0, None)
+    assert empty.flags == ("no_answer", "too_short", "content_free")
     assert unknown.responses[0].status == "unscored"
     for field in fields(ResponseScore):
-        values = [getattr(score, field.name) for score in (judged, empty)]
+        values = [getattr(score, field.name) for score in (judged, believed, empty)]
         assert field.name == "cached" or any(value is not None for value in values), f"{field.name} was never filled"
 
 
@@ -106,6 +111,7 @@ def test_requests_of_the_client_are_accepted_whole_by_the_servers_schema() -> No
     assert kept == json.loads(sent)
 
     item = {"id": "x", "reward": None, "acc": 0, "rts": 0.5, "first_error": 1, "num_steps": 2, "cached": True}
+    item |= {"rts_raw": 0.75, "flags": ["talk"]}
     item |= {"step_offsets": [[0, 1], [1, 2]], "status": "unscored", "error": {"code": "c", "message": "m"}}
     reply = RewardReply.model_validate_json(
         json.dumps(
@@ -121,7 +127,7 @@ def test_requests_of_the_client_are_accepted_whole_by_the_servers_schema() -> No
 
 
 def test_long_responses_and_many_groups(client: RewardClient) -> None:
-    long = "Adding one. " * 8334  # 100,000 characters
+    long = "Adding 1 to 3 is 4. " * 5000  # 100,000 characters
     [scores] = client.score([wire_group(long, WRONG)], SHAPING)
     assert scores.responses[0].status in ("judged", "unscored")
     groups = [RewardGroup(f"g{i}", f"{i}?", wire_group(WRONG, RIGHT).responses, "7") for i in range(200)]

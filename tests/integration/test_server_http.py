@@ -35,9 +35,11 @@ def test_a_group_is_rewarded_with_exactly_the_fields_of_the_contract(server: Ser
         "reward": pytest.approx(0.25),
         "acc": 0,
         "rts": 0.5,
+        "rts_raw": 0.5,
         "first_error": 1,
         "num_steps": 2,
         "step_offsets": None,
+        "flags": [],
         "status": "judged",
         "error": None,
         "cached": False,
@@ -87,7 +89,7 @@ def test_tokens_are_counted_with_the_configured_tokenizer(tmp_path: Path) -> Non
     tokenizer.save(str(path))
     config = {"judge": {"kind": "scripted"}, "server": {"tokenizer": path}, "shaping": {"length": "tokens"}}
     with running(config) as server:
-        reply = server.post("/v1/rewards", request(wrong("one two three four five six.\nWRONG as-can-be.")))
+        reply = server.post("/v1/rewards", request(wrong("one two three four five six.\nWRONG 3+4=19")))
         assert reply.json["groups"][0]["responses"][0]["rts"] == 6 / 8
     path.write_text("{}")
     with pytest.raises(ConfigError, match=r"\[server\] tokenizer = .* not a tokenizer.json"), running(config):

@@ -10,11 +10,11 @@ import pytest
 
 from judge.registry import build_judge
 from reward_server.app import create_app
-from reward_server.auth import load_keys
 from reward_server.config import AuthSettings, ServerConfig
+from reward_server.edge.auth import load_keys
 from tests.integration.http_server import CANARY, NO_KEYS, OPEN, A, Server, is_error, request, running, wrong
 
-KEYS = ["0123456789abcdef-first", "0123456789abcdef-second"]
+KEYS = ["0123456789abcdef0123456789-first", "0123456789abcdef0123456789-second"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Server]:
     keys = load_keys(AuthSettings(), {"SGPO_API_KEYS": ",".join(KEYS)})
-    with running({"judge": {"kind": "scripted"}}, keys) as server:
+    with running({"judge": {"kind": "scripted"}, "auth": {"max_failures_per_minute": 0}}, keys) as server:
         yield server
 
 

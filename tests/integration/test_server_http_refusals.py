@@ -54,7 +54,7 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(server: Server) -> None
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/docs", 404, "not_found"),
         ("POST", "/v1/rewards/", 404, "not_found"),
         ("GET", "/v1/rewards", 405, "method_not_allowed"),

@@ -69,7 +69,7 @@ WRONG_GROUP = {
         {
             "group_id": "g",
             "problem": "p",
-            "responses": [{"id": "0", "text": "First a fine line.\nThen a WRONG line.", "outcome": False}],
+            "responses": [{"id": "0", "text": "We start with 40 apples.\nThen a WRONG line, 8.", "outcome": False}],
         }
     ]
 }

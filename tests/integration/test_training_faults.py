@@ -86,7 +86,8 @@ def reward_server(folder: Path, *arguments: str) -> Iterator[tuple[str, subproce
 def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) -> None:
     """Unscored for want of a judge is not training: the run stops with a checkpoint."""
     server_config = tmp_path / "server.toml"
-    server_config.write_text('[judge]\nkind = "scripted"\nfail = "unscored"\n')
+    # Without defences: what a random policy writes would be at the floor, and no judge be asked.
+    server_config.write_text('[defences]\nenabled = false\n[judge]\nkind = "scripted"\nfail = "unscored"\n')
     with reward_server(tmp_path, "--config", str(server_config)) as (url, _):
         settings = [
             f"model.name={tiny_policy}",

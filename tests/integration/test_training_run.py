@@ -41,11 +41,14 @@ length = "characters"
 max_new_tokens = 8
 """
 
-# The second step is always called wrong; measured in characters, rewards of random text then differ.
+# The second step is always called wrong; measured in characters, rewards of random text then differ. With defences all
+# of it would be at the floor.
 JUDGE = """
 [judge]
 kind = "scripted"
 first_error = 1
+[defences]
+enabled = false
 """
 
 

@@ -10,7 +10,7 @@ from judge.answers import AnswerChecker
 from judge.judges.scripted import ScriptedJudge, ScriptedSettings
 from judge.types import Solution, Unscored, Verdict
 from reward_server.config import ServerConfig
-from reward_server.judging import JudgeDesk
+from reward_server.engine.judging import JudgeDesk
 from reward_server.metrics import Metrics
 from reward_server.schemas import RewardReply, RewardRequest
 from reward_server.service import RewardService
@@ -52,7 +52,7 @@ def text(num_steps: int, wrong_at: int | None) -> str:
 
 def group(*responses: tuple[str, bool | None], **changes: Any) -> dict[str, Any]:
     items = [{"id": str(i), "text": body, "outcome": outcome} for i, (body, outcome) in enumerate(responses)]
-    return {"group_id": "g", "problem": "What is 40 + 2?", "responses": items} | changes
+    return {"group_id": "g", "problem": "What is 47 - 5?", "responses": items} | changes
 
 
 T, F = True, False

@@ -33,8 +33,9 @@ def shaped(rts: float, beta: float = 10, gamma: float = 0.5, cap: float = 0.5) -
         ("all_negative", [T, T, T], "correct correct correct", [1, 1, 1], 0),
         # an unknown outcome: unscored, and nobody can say that the group is all-negative
         ("all_negative", [F, None, F], "wrong unscored wrong", [0, None, 0], 0),
-        ("every_wrong", [F, T, F], "judged correct judged", [shaped(1 / 4), 1, shaped(0)], 2),
-        ("every_wrong", [F, None, F], "judged unscored judged", [shaped(1 / 4), None, shaped(0)], 2),
+        # of 4 and 5 steps the usual length is 4.5
+        ("every_wrong", [F, T, F], "judged correct judged", [shaped(1 / 4.5), 1, shaped(0)], 2),
+        ("every_wrong", [F, None, F], "judged unscored judged", [shaped(1 / 4.5), None, shaped(0)], 2),
         ("every_wrong", [F, F, F], "judged judged judged", [shaped(1 / 4), shaped(3 / 4), shaped(0)], 3),
         ("none", [F, F, F], "wrong wrong wrong", [0, 0, 0], 0),
         ("none", [F, T, None], "wrong correct unscored", [0, 1, None], 0),
@@ -73,15 +74,22 @@ async def test_a_response_without_any_outcome_is_unscored_and_says_what_to_send(
     assert "reference_answer" in out.error.message
 
 
-@pytest.mark.parametrize("empty", ["", " \n\t ", "---\n***", "​\u202e"])
-async def test_an_empty_response_is_wrong_and_earns_nothing_rather_than_zero(serve: Ask, empty: str) -> None:
+@pytest.mark.parametrize("empty", ["", " \n\t ", "---\n***", "\u200b\u202e"])
+@pytest.mark.parametrize("floor", [True, False])
+async def test_an_empty_response_is_at_the_floor_and_unscored_without_one(serve: Ask, empty: str, floor: bool) -> None:
     judge = Counting(scripted())
-    reply = await serve(judge, group((empty, None), (A, F), reference_answer="42"))
+    config = {"defences": {"floor": floor}}
+    reply = await serve(judge, group((empty, None), (A, F), reference_answer="42"), config=config)
     [out, other] = reply.groups[0].responses
     assert reply.groups[0].all_negative
-    assert (out.status, out.reward, out.acc, out.num_steps) == ("unscored", None, 0, 0)
-    assert out.error is not None
-    assert out.error.code == "no_steps"
+    assert (out.acc, out.num_steps, out.first_error, out.rts_raw) == (0, 0, None, None)
+    if floor:
+        assert (out.status, out.rts, out.reward) == ("wrong", 0, pytest.approx(shaped(0)))
+        assert out.flags[:3] == ["no_answer", "too_short", "content_free"]
+    else:
+        assert (out.status, out.rts, out.reward) == ("unscored", None, None)
+        assert out.error is not None
+        assert out.error.code == "no_steps"
     assert other.status == "judged"
     assert len(judge.asked) == 1
 
@@ -99,7 +107,7 @@ async def test_judge_calls_are_bounded(serve: Ask) -> None:
                 self.now -= 1
 
     judge = Watch(scripted(delay_s=0.02))
-    groups = [group((A, F), group_id=str(index)) for index in range(12)]
+    groups = [group((A, F), group_id=str(index), problem=str(index)) for index in range(12)]
     reply = await serve(judge, *groups, config={"server": {"max_concurrent_judge_calls": 3}})
     assert judge.most == 3
     assert [out.group_id for out in reply.groups] == [str(index) for index in range(12)]
@@ -112,7 +120,7 @@ async def test_judge_calls_are_bounded(serve: Ask) -> None:
     [("steps", 1 / 2), ("characters", 40 / (40 + 20)), ("tokens", 8 / (8 + 2))],
 )
 async def test_the_share_is_counted_in_the_requested_unit(serve: Ask, unit: str, rts: float) -> None:
-    first, second = "one two three four five six seven eight.", "WRONG-and-no-spaces x"[:18] + " x"
+    first, second = "one two three four five six seven eight.", "WRONG-as-can-be 4=19"
     assert (len(first), len(second)) == (40, 20)
     reply = await serve(scripted(), group((f"{first}\n{second}", F)), shaping={"length": unit, "beta": 3, "cap": 0.9})
     [out] = reply.groups[0].responses
@@ -140,6 +148,33 @@ async def test_the_rule_for_whole_groups_refuses_parts(serve: Ask) -> None:
     assert reply.groups[0].responses[0].status == "judged"
 
 
+async def test_the_defended_share_is_paid_and_the_plain_one_is_told(serve: Ask) -> None:
+    steps = [
+        "There are 3 * 4 = 12 pens.",
+        "That is: 3 * 4 = 12 pens.",
+        "Let me think.",
+        "Left are 12 - 2 = 11: WRONG.",
+        "#### 11",
+    ]
+    both = [group(("\n".join(steps), F))]
+    [out] = (await serve(scripted(), *both)).groups[0].responses
+    # 12 is worth something, the repetition and the thought are not; "#### 11" is part of the wrong step.
+    assert (out.first_error, out.num_steps, out.rts, out.rts_raw) == (3, 4, 1 / 2, 3 / 4)
+    assert (out.flags, out.reward) == (["repeated_steps", "talk"], pytest.approx(shaped(1 / 2)))
+    [out] = (await serve(scripted(), *both, config={"defences": {"enabled": False}})).groups[0].responses
+    assert (out.rts, out.rts_raw, out.flags) == (3 / 4, 3 / 4, [])
+
+
+async def test_a_reference_solution_sets_the_least_length(serve: Ask) -> None:
+    longer = text(8, None)
+    asked = group((A, F), reference_solution=longer, problem="What is 42?")
+    shares = {"steps": 1 / 8, "characters": len(A.split("\n")[0]) / len(longer.replace("\n", "")), "tokens": 8 / 64}
+    for unit, share in shares.items():
+        [out] = (await serve(scripted(), asked, shaping={"length": unit})).groups[0].responses
+        assert out.rts == pytest.approx(share)
+    assert out.rts_raw == pytest.approx(8 / 31)
+
+
 async def test_nothing_in_is_nothing_out(serve: Ask) -> None:
     assert (await serve(scripted())).groups == []
     [out] = (await serve(scripted(), group())).groups
@@ -160,5 +195,6 @@ async def test_rescued_groups_are_those_whose_rewards_differ(serve: Ask) -> None
     assert values == {"": 4, "_all_negative": 3, "_rescued": 1}
     assert registry.get_sample_value("sgpo_responses_total", {"status": "judged"}) == 5
     assert registry.get_sample_value("sgpo_unscored_total", {"reason": "no_error_found"}) == 1
-    assert registry.get_sample_value("sgpo_judge_calls_total", {"result": "ok"}) == 3
-    assert registry.get_sample_value("sgpo_judge_seconds_count") == 3
+    # The second group holds nothing that the first one does not: no call of its own if it comes before the answer.
+    assert registry.get_sample_value("sgpo_judge_calls_total", {"result": "ok"}) in (2, 3)
+    assert registry.get_sample_value("sgpo_judge_seconds_count") in (2, 3)

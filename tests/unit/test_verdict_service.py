@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reward_server.config import ServerConfig
-from reward_server.judging import JudgeDesk
+from reward_server.engine.judging import JudgeDesk
 from reward_server.metrics import Metrics
 from reward_server.schemas import JudgeRequest
 from reward_server.solutions import Segmenter

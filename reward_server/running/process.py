@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import logging
 import os
+import pickle
 import signal
 import socket
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from judge.errors import ConfigError
-from judge.registry import build_judge, judge_table
+from judge.registry import judge_table
 from reward_server.app import create_app
-from reward_server.auth import check_exposure, load_keys
 from reward_server.config import ServerConfig, load_config
-from reward_server.middleware import Lifecycle
+from reward_server.edge.auth import KeyRing, check_exposure, load_keys
+from reward_server.edge.descriptors import raise_descriptor_limit
+from reward_server.edge.logs import set_up_logging
+from reward_server.edge.middleware import Lifecycle
+from reward_server.edge.receipt import receipt_protocol
+from reward_server.engine.judge_placing import place_judge
+from reward_server.running.worker_metrics import SharedMetrics
+from reward_server.running.worker_plan import check_workers
+from reward_server.running.workers import Supervisor
 
 logger = logging.getLogger(__name__)
 
 PARENT_POLL_S = 0.5
 KEEP_ALIVE_S = 60
 """Longer than clients keep an idle connection (aiohttp: 15 s), so that it is never us who closes it under a request."""
+BACKLOG = 16_384
+"""Connections that the system may hold for us; it takes less when its own bound is lower (net.core.somaxconn)."""
 CANCEL_GRACE_S = 2
 """What is left of a connection when the drain time-out is over gets this many seconds more."""
 
@@ -39,15 +56,22 @@ class GracefulServer(uvicorn.Server):
         self._drain_timeout_s = drain_timeout_s
         self._drain_until = float("inf")
         self._url_file = url_file
+        self.is_worker = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then tell where."""
+        """Start listening, then tell where; one of several workers leaves that to its supervisor."""
         await super().startup(sockets)
-        if self.started and sockets:
-            url = base_url(sockets[0])
-            logger.info("serving on %s", url)
-            if self._url_file is not None:
-                write_atomically(self._url_file, url)
+        if self.started and sockets and not self.is_worker:
+            tell_address(base_url(sockets[0]), self._url_file)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours are kept to the end of the process: a signal during its last steps must not change the exit status."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handle_exit)
+            # Ctrl-C reaches every process of a terminal; of several the supervisor alone acts on it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN if self.is_worker else self.handle_exit)
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """First signal: drain. Second: drop everything. Never re-raised, so the exit status is 0."""
@@ -75,36 +99,122 @@ def serve(
         OSError: when the URL file cannot be written.
     """
     config = override(load_config(config_path), host, port, judge)
+    set_up_logging(config.logging)
     keys = load_keys(config.auth, os.environ)
     check_exposure(config.server.host, keys, config.auth)
+    check_workers(config.server.workers, config.judge)
     if url_file is not None and not url_file.absolute().parent.is_dir():
         raise ConfigError(f"--url-file {url_file}: its folder does not exist; make it first")
-    where = f"--judge {judge}" if judge is not None else "[judge]" if config_path is None else f"{config_path}: [judge]"
+    plan = Plan(config, judge_where(config_path, judge))
+    raise_descriptor_limit(config.admission.num_connections)
     with open_socket(config.server.host, config.server.port) as listener:
         if url_file is not None:
             # A leftover of an earlier run would send clients to a dead address.
             url_file.unlink(missing_ok=True)
-        app = create_app(config, build_judge(config.judge, where), keys)
-        server = GracefulServer(
-            uvicorn.Config(
-                app,
-                # No route speaks WebSocket; uvicorn would log the caller's path.
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=CANCEL_GRACE_S,
-            ),
-            app.state.lifecycle,
-            config.server.drain_timeout_s,
-            url_file,
-        )
         try:
-            server.run(sockets=[listener])
+            if config.server.workers > 1:
+                serve_workers(plan, listener, url_file)
+            else:
+                build_server(plan, keys, url_file).run(sockets=[listener])
+            # Nothing is left to drain: from now on a signal may only hurry the end.
+            end_at_once_on_signals()
         finally:
             if url_file is not None:
                 url_file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a server process is to serve; ``where`` names the judge's table in messages."""
+
+    config: ServerConfig
+    where: str
+    supervisor: int = 0
+    """Process id, when there are several workers."""
+    metrics_folder: Path = Path()
+    """Where they leave their counts."""
+
+
+def judge_where(config_path: Path | None, judge: str | None) -> str:
+    """What the reader calls the judge's table."""
+    if judge is not None:
+        return f"--judge {judge}"
+    return "[judge]" if config_path is None else f"{config_path}: [judge]"
+
+
+def build_server(plan: Plan, keys: KeyRing, url_file: Path | None) -> GracefulServer:
+    """The server of one process, with its judge loaded.
+
+    Raises:
+        judge.errors.JudgeError: when settings or model do not allow a start.
+    """
+    config = plan.config
+    app = create_app(config, place_judge(config, plan.where), keys)
+    return GracefulServer(uvicorn_config(app, config), app.state.lifecycle, config.server.drain_timeout_s, url_file)
+
+
+def build_worker_server(plan: Plan) -> GracefulServer:
+    """The server of one of several processes; it leaves with its supervisor.
+
+    Raises:
+        judge.errors.JudgeError: as `build_server`.
+    """
+    set_up_logging(plan.config.logging)
+    watch_parent(plan.supervisor)
+    server = build_server(plan, load_keys(plan.config.auth, os.environ), None)
+    server.is_worker = True
+    app: Any = server.config.app
+    SharedMetrics(app.state.services.metrics, plan.metrics_folder).start()
+    return server
+
+
+def serve_workers(plan: Plan, listener: socket.socket, url_file: Path | None) -> None:
+    """Serve with several processes until a signal.
+
+    Raises:
+        ConfigError: when a worker could not begin.
+    """
+    url = base_url(listener)
+    num_workers = plan.config.server.workers
+    with tempfile.TemporaryDirectory(prefix="sgpo-metrics-") as folder:
+        plan = replace(plan, supervisor=os.getpid(), metrics_folder=Path(folder))
+        supervisor = Supervisor(num_workers, [listener], pickle.dumps(plan), lambda: tell_address(url, url_file))
+        supervisor.run()
+    if supervisor.failed:
+        raise ConfigError("a worker could not start; its error stands above")
+
+
+def tell_address(url: str, url_file: Path | None) -> None:
+    """Say where the server is, in the log and in the file that was asked for."""
+    logger.info("serving on %s", url)
+    if url_file is not None:
+        write_atomically(url_file, url)
+
+
+def end_at_once_on_signals() -> None:
+    """A further signal ends the process at once, with status 0; in the interpreter's last moments it does nothing."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: os._exit(0))
+            atexit.register(signal.signal, number, signal.SIG_IGN)
+
+
+def uvicorn_config(app: FastAPI, config: ServerConfig) -> uvicorn.Config:
+    """How every server of ours runs, in whichever process."""
+    return uvicorn.Config(
+        app,
+        http=receipt_protocol(config.receipt),
+        # No route speaks WebSocket; uvicorn would log the caller's path.
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whoever comes through a proxy is the proxy: a forwarded address is the caller's own claim.
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=CANCEL_GRACE_S,
+    )
 
 
 def override(config: ServerConfig, host: str | None, port: int | None, judge: str | None) -> ServerConfig:

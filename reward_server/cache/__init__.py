@@ -1,0 +1,1 @@
+"""Finished verdicts, kept by content, so that no solution is judged twice."""

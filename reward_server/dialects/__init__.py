@@ -1,0 +1,1 @@
+"""Other trainers' wire formats, each in its own file."""

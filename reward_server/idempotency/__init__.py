@@ -1,0 +1,1 @@
+"""A retry gets the reply of its first attempt."""

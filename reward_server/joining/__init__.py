@@ -1,0 +1,1 @@
+"""Single responses joined into their groups."""

@@ -1,0 +1,1 @@
+"""The server as processes: one, several workers, replicas under Ray."""

@@ -1,0 +1,1 @@
+"""Is the judge, or the policy, drifting? Monitors, alarms, canary solutions."""

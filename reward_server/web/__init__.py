@@ -1,0 +1,1 @@
+"""The page: what the server is doing, and any response with its steps coloured."""
