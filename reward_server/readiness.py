@@ -74,10 +74,17 @@ class Readiness:
         degraded = None if self._canary is None else self._canary.fault()
         return self._fault if degraded is None else f"degraded: {degraded}"
 
+    def _num_succeeded(self) -> int:
+        return 0 if self._breaker is None else self._breaker.num_succeeded
+
     async def _ask(self) -> str | None:
         deadline = asyncio.get_running_loop().time() + self._timeout_s
+        before = self._num_succeeded()
         [result] = await self._desk.ask([CANARY], deadline, Timing())
         if isinstance(result, Unscored):
+            if result.reason is UnscoredReason.JUDGE_TIMEOUT and self._num_succeeded() > before:
+                # The question waited behind real work that was being done: busy, not broken.
+                return None
             if self._strict or result.reason in NOT_WORKING:
                 return f"the judge could not judge a known solution: {result.reason.value}"
             return None

@@ -43,6 +43,8 @@ class Breaker:
         self._failures = 0
         self._opened_at: float | None = None
         self._trial = False
+        self.num_succeeded = 0
+        """Calls that worked, so far."""
 
     @property
     def state(self) -> State:
@@ -66,6 +68,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A call worked."""
+        self.num_succeeded += 1
         self._failures, self._opened_at, self._trial = 0, None, False
 
     def failed(self) -> None:
