@@ -51,7 +51,8 @@ def judge_everything(name: str, config: dict[str, Any], output: Path) -> None:
         data = ["--benchmark", entry["benchmark"], "--path", str(path), "--limit", str(entry["limit"])]
         call("run", *data, *judge, "--output", str(output / entry["name"] / name))
     attack = config["attack"]
-    data = ["--benchmark", attack["benchmark"], "--path", attack["path"], "--limit", str(attack["limit"])]
+    limit = attack.get("more", {}).get(name, attack["limit"])
+    data = ["--benchmark", attack["benchmark"], "--path", attack["path"], "--limit", str(limit)]
     call("attack", *data, *judge, "--output", str(output / "attack" / name))
 
 

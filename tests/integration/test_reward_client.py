@@ -162,9 +162,11 @@ def test_clients_that_are_not_open_say_so() -> None:
 
 def test_ctrl_c_ends_the_requests_of_a_sync_client() -> None:
     code = """
-        import socket, sys, threading, time
+        import signal, socket, sys, threading, time
         from sgpo_client.reward_client import ClientSettings, RewardClient
 
+        # Ignored in what a shell starts in the background, and so in its children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         listener = socket.create_server(("127.0.0.1", 0))
         connections = []
         def hang_up():
