@@ -104,9 +104,10 @@ def machine() -> str:
 INTRODUCTION = """# Judges on the benchmarks, and under attack
 
 Made from logs by one command, `python benchmarks/judge_suite.py --output runs/suite --page docs/results/benchmarks.md`,
-on {machine}. [judge_suite.toml](../../benchmarks/judge_suite.toml) names the judges, the sets and how many rows
-of each were drawn; every run is an ordinary `sgpo-eval` command. [evaluation.md](../evaluation.md) explains each
-number, and [judges.md](judges.md) tells more of the default judge on more rows.
+on {machine}. [judge_suite.toml](../../benchmarks/judge_suite.toml) names the judges,
+the sets and how many rows of each were drawn; every run is an ordinary `sgpo-eval` command.
+[evaluation.md](../evaluation.md) explains each number; [judges.md](judges.md) has more rows of the default judge, and
+what came of the critic. Few rows: mind the intervals.
 """
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ JUDGE = {
     "judge-probe": ("judge.train.probe", "ProbeTraining"),
     "judge-features": ("judge.train.features", "FeaturesTraining"),
     "judge-classifier": ("judge.train.classifier_settings", "ClassifierTrainSettings"),
+    "judge-classifier-cpu": ("judge.train.classifier_settings", "ClassifierTrainSettings"),
     "judge-critic-sft": ("judge.train.critic_settings", "CriticTrainSettings"),
 }
 """Configurations of ``sgpo-judge``, and what reads them."""
