@@ -1,8 +1,7 @@
-"""What the server's outer layers cost and hold: slow senders, refusals, wrong keys, many connections.
+"""What the server's outer layers cost and hold: slow senders, refusals, wrong keys.
 
     python benchmarks/server_edge.py                     # all parts
     python benchmarks/server_edge.py drippers --count 1000
-    python benchmarks/server_edge.py connections --count 16000   # needs as many file descriptors (ulimit -n)
 
 Every part starts a server of its own on a free port and prints one line.
 """
@@ -120,34 +119,6 @@ async def keys(target: Target, count: int) -> str:
     return f"wrong keys, {count} of each kind: Welch's t = {t:.2f} (no difference to be seen below 4.5)"
 
 
-async def connections(target: Target, count: int) -> str:
-    """So many requests at a time, each on a connection of its own."""
-    outcomes: Counter[str] = Counter()
-    process = psutil.Process(target.pid)
-    before, largest = process.memory_info().rss, 0
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=300)
-    started = time.perf_counter()
-    async with aiohttp.ClientSession(headers=AUTH, connector=connector, timeout=timeout) as session:
-
-        async def post(number: int) -> None:
-            group = GROUP["groups"][0] | {"group_id": str(number)}
-            try:
-                async with session.post(f"{target.url}/v1/rewards", json={"groups": [group]}) as reply:
-                    await reply.read()
-                    outcomes[str(reply.status)] += 1
-            except Exception as error:
-                outcomes[type(error).__name__] += 1
-
-        tasks = [asyncio.create_task(post(number)) for number in range(count)]
-        while not all(task.done() for task in tasks):
-            largest = max(largest, process.memory_info().rss)
-            await asyncio.sleep(0.5)
-    seconds = time.perf_counter() - started
-    grown = (largest - before) / 1e6
-    return f"{count} connections in {seconds:.0f} s: {dict(outcomes)}; memory grew by {grown:.0f} MB at most"
-
-
 PARTS: dict[str, tuple[Callable, str, int]] = {
     "drippers": (drippers, JUDGE, 1000),
     "refusals": (
@@ -157,7 +128,6 @@ PARTS: dict[str, tuple[Callable, str, int]] = {
         200,
     ),
     "keys": (keys, JUDGE + "[auth]\nmax_failures_per_minute = 0\n", 2000),
-    "connections": (connections, JUDGE, 16_000),
 }
 
 

@@ -67,11 +67,13 @@ def start(
         ours.settimeout(None)
         return JudgeProcess(process, ours, answer.judge_id)
     except TimeoutError:
+        ours.close()
         process.kill()
         process.wait()
         limit = f"within {timeout_s:g} s ([judge_process] start_timeout_s)"
         raise ModelError(f"{build.where}: the judge was not loaded {limit}") from None
     except (EOFError, ConnectionError):
+        ours.close()
         raise DiedLoading(f"{build.where}: the judge's process {reap(process)} while it loaded the judge") from None
     except BaseException:
         # A judge that cannot be built leaves by itself; whatever else it is, the process must not stay behind.

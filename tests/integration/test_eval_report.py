@@ -81,18 +81,9 @@ def write_run(data: Path, folder: Path, threshold: float) -> Path:
     lines[-1] |= {"prediction": None, "reason": "parse_error", "step_error_probs": None}
     log = folder.with_suffix(".jsonl")
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    arguments = [
-        "score",
-        "--benchmark",
-        "processbench",
-        "--path",
-        str(data),
-        "--log",
-        str(log),
-        "--output",
-        str(folder),
-    ]
-    assert main([*arguments, "--bootstrap-samples", "50", "--judge-id", f"judge<{threshold}>"]) == 0
+    paths = ["--path", str(data), "--log", str(log), "--output", str(folder)]
+    options = ["--bootstrap-samples", "50", "--judge-id", f"judge<{threshold}>"]
+    assert main(["score", "--benchmark", "processbench", *paths, *options]) == 0
     return folder
 
 

@@ -110,7 +110,7 @@ nearly_right = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.one_of(st.binary(max_size=100), json_values.map(json.dumps), nearly_right.map(json.dumps)))
 def test_no_body_makes_the_server_fail(server: Server, body: bytes | str) -> None:
     raw = body if isinstance(body, bytes) else body.encode()

@@ -50,7 +50,7 @@ def schema(server: Server) -> Any:
 def test_no_request_made_from_the_description_is_a_fault(
     server: Server, schema: Any, route: str, mode: GenerationMode
 ) -> None:
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck), database=None)
     @given(case=schema[route]["POST"].as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         reply = case.call(base_url=f"http://127.0.0.1:{server.port}")

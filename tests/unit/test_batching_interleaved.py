@@ -71,7 +71,7 @@ class Play:
 
 
 @pytest.mark.parametrize("kind", ["tokens", "places"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events=st.lists(events, max_size=30))
 def test_every_interleaving_keeps_the_contract(kind: str, events: list[Any]) -> None:
     async def play() -> Play:

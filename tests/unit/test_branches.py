@@ -53,7 +53,7 @@ def solutions(seed: int, problems: int, most: int) -> list[Encoded]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     problems=st.integers(1, 4),

@@ -12,7 +12,7 @@ from judge.shaping import Shaping, group_rewards, shaped_reward
 from judge.steps import segment
 from tests.unit.defence_cases import JUDGES, Judge, Wrong, paid, wrong_responses
 
-claim = settings(deadline=None, max_examples=40)
+claim = settings(max_examples=40)
 EVERY_JUDGE = pytest.mark.parametrize("judge", JUDGES)
 TALK = (*THINKING, *THANKS, "Clearly, this is right.", "Now we go on with the next part of the task.")
 LAYOUT = ("", "   ", "\t", "---", "***", "- ", "•", "\u200b\u200c", "\ufeff", "\u2060\u200e", "\u3000", "===")

@@ -35,7 +35,7 @@ def test_every_master_key_is_at_the_floor_alone_and_with_a_bare_answer(key: str,
         assert all(paid(Wrong(PROBLEM, (text,), 0), text, judge) == 0 for judge in JUDGES)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=["Nd", "Nl", "No", "Cs"]), max_size=300))
 def test_text_without_any_number_or_formula_is_at_the_floor_or_has_an_answer(text: str) -> None:
     found = examine(text, [step.text for step in segment(text)], PROBLEM)
@@ -134,7 +134,7 @@ def test_the_share_is_of_the_usual_length_where_that_is_longer() -> None:
     assert typical_length([]) is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.text(st.sampled_from('\\boxed{}0123456789 yesVerdict:correct"first_error\n<>|/'), max_size=60), min_size=1

@@ -71,7 +71,7 @@ def test_no_feature_knows_what_follows(steps: list[str], later: list[str]) -> No
     assert text_features(Solution(PROBLEM, (*steps, *later)))[: len(steps)] == alone
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(max_size=300))
 def test_any_text_has_finite_features(text: str) -> None:
     table = feature_table(Solution(text, (text or "x", text[::-1] or "y")), [0.1, -3.0], None)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef
 
@@ -32,7 +32,6 @@ def figures_of(pairs: Sequence[tuple[int, int | None]]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_agrees_with_the_measures_of_single_runs(pairs: list[tuple[int, int | None]]) -> None:
     expected = first_error_metrics([label for label, _ in pairs], [said for _, said in pairs])
@@ -42,7 +41,6 @@ def test_agrees_with_the_measures_of_single_runs(pairs: list[tuple[int, int | No
         assert math.isnan(found[name]) if value is None else found[name] == value
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_mcc_is_scikit_learns(pairs: list[tuple[int, int | None]]) -> None:
     """No verdict is the wrong one; scikit-learn gives 0 where the correlation is not defined, too."""

@@ -106,9 +106,7 @@ async def whole(desk: Desk, group: list[tuple[str, bool]]) -> list[float]:
 
 
 @pytest.mark.parametrize("with_ids", [True, False])
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(scene=scenes())
 def test_every_member_gets_what_its_whole_group_would_give_it(
     running: Running, with_ids: bool, scene: tuple[list[list[tuple[str, bool]]], list[Post]]

@@ -41,7 +41,7 @@ def poisoned_by(error: Exception) -> Callable[[Sequence[Solution]], list[Any]]:
     return reply
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
 async def test_bad_items_fail_alone(bad: list[bool]) -> None:
     judge = Scripted(poisoned_by(RuntimeError("a secret of the response")))

@@ -28,7 +28,7 @@ def wrapped(value: Any, levels: int) -> Any:
     return value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.recursive(tricky, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(tricky, inner, max_size=3)),
     st.integers(MAX_DEPTH - 4, MAX_DEPTH + 4),

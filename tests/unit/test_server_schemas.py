@@ -132,7 +132,7 @@ def test_what_is_not_json_is_refused(raw: bytes) -> None:
     assert refusal(raw).status == 422
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.one_of(
         st.binary(max_size=200),

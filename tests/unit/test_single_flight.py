@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from judge.types import Unscored, UnscoredReason, Verdict
@@ -85,7 +85,6 @@ async def test_nothing_is_joined_when_the_work_cannot_begin() -> None:
     assert len(flights) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["join", "leave", "end"]), st.integers(0, 9), st.sampled_from("abc"))))
 async def test_no_sequence_leaves_a_flight_behind_or_cancels_one_that_is_wanted(
     moves: list[tuple[str, int, str]],

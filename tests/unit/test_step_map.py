@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.benchmarks.base import get_benchmark, read_data_file
@@ -40,7 +40,6 @@ def processbench_row(number: int, steps: list[str], label: int) -> dict[str, Any
     return {"id": f"r-{number}", "problem": f"p{number}", "steps": steps, "label": label}
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["", " ", "a"]), min_size=1, max_size=8).filter(lambda steps: "a" in steps))
 def test_a_step_has_as_many_steps_with_text_before_it_as_its_index_says(steps: list[str]) -> None:
     found = of_texts(steps)

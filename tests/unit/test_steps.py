@@ -107,7 +107,7 @@ plain = st.lists(st.sampled_from(["a", " ", "\n", "\t", ". ", "\n```\n", "3:", "
 sizes = st.sampled_from([TINY, SegmentSettings(), SegmentSettings(min_chars=1, split_chars=5, max_chars=10)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(hostile, sizes)
 def test_segmenting_the_steps_again_gives_the_same(text, sizes):
     once = texts(text, sizes)
@@ -115,7 +115,7 @@ def test_segmenting_the_steps_again_gives_the_same(text, sizes):
         assert texts(joint.join(once), sizes) == once
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(plain | hostile, sizes)
 def test_plain_lines_are_cut_as_all_others_are(text, sizes):
     with mock.patch.object(step_pieces, "_plain_piece", return_value=None):
@@ -123,7 +123,7 @@ def test_plain_lines_are_cut_as_all_others_are(text, sizes):
     assert segment(text, sizes) == by_words
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(hostile, sizes)
 def test_offsets_hold_the_step_and_do_not_overlap(text, sizes):
     before = 0
@@ -133,7 +133,7 @@ def test_offsets_hold_the_step_and_do_not_overlap(text, sizes):
         before = step.end
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hostile, sizes)
 def test_text_is_canonical_and_keeps_every_letter(text, sizes):
     steps = texts(text, sizes)
@@ -152,7 +152,7 @@ blank_lines = st.lists(st.sampled_from(["", " ", "\t", "---", "***", "===", "\u2
 noise = st.sampled_from(["\u200b", "\u202e", "\ufeff", "\x00", "\u00ad", "\ufe0f", "\u2060"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(line.map(" ".join), max_size=8), st.data(), sizes)
 def test_layout_and_invisible_characters_change_nothing(lines, data, sizes):
     plain = texts("\n".join(lines), sizes)
