@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 APPLICATION_ID: Final = 0x5347504F
 """'SGPO' in the file's header."""
@@ -65,8 +65,10 @@ def open_file(path: Path, max_bytes: int, busy_timeout_s: float) -> sqlite3.Conn
 
 def check_or_create(connection: sqlite3.Connection) -> None:
     """Make the tables in an empty file; leave those of this version as they are."""
-    if is_ours(connection):
-        return
+    # One snapshot: between two reads of their own, another process may make the tables.
+    with transaction(connection, "DEFERRED"):
+        if is_ours(connection):
+            return
     with transaction(connection):
         # Another process may have been faster.
         if not is_ours(connection):
@@ -93,9 +95,15 @@ def pragma(connection: sqlite3.Connection, text: str) -> int:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A write transaction: taken at once, so that two processes never wait for each other; undone on an error."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"] = "IMMEDIATE") -> Iterator[None]:
+    """A transaction, undone on an error.
+
+    Args:
+        connection: to the file.
+        kind: ``IMMEDIATE`` to write: taken at once, so that two processes never wait for each other. ``DEFERRED`` to
+            read several things of one state of the file.
+    """
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")
