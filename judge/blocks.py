@@ -30,13 +30,16 @@ class BlockFinder:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines
+        self.delimiting: set[int] = set()
+        """Lines that may open or close a block. Nearly all prose is none of them, and costs no further look."""
         self._fences: list[int] = []
         self._dollars: list[int] = []
         self._brackets: list[int] = []
         self._ends: defaultdict[str, list[int]] = defaultdict(list)
         for index, line in enumerate(lines):
-            if not _may_delimit(line):
+            if not ("`" in line or "$" in line or "\\" in line):
                 continue
+            self.delimiting.add(index)
             if line.count("```") % 2:
                 self._fences.append(index)
             if line.count("$$") % 2:
@@ -48,9 +51,9 @@ class BlockFinder:
 
     def blocks(self, index: int) -> Iterator[Block]:
         """The blocks of more than one line that line ``index`` opens, one for each kind of delimiter."""
-        line = self._lines[index]
-        if not _may_delimit(line):
+        if index not in self.delimiting:
             return
+        line = self._lines[index]
         if line.count("```") % 2:
             yield from _until_next(self._fences, index, is_code=True)
         opened = -1
@@ -63,11 +66,6 @@ class BlockFinder:
         begin = _BEGIN.search(line)
         if begin and line.find(f"\\end{{{begin[1]}}}", begin.end()) < 0:
             yield from _until_next(self._ends.get(begin[1], []), index)
-
-
-def _may_delimit(line: str) -> bool:
-    """False for nearly every line of prose, which then costs no further look."""
-    return "`" in line or "$" in line or "\\" in line
 
 
 def _until_next(closers: Sequence[int], index: int, *, is_code: bool = False) -> Iterator[Block]:

@@ -24,6 +24,9 @@ _HASHES = re.compile(
 _MARKER = re.compile(
     r"\banswers?\b[^\n:=.]{0,60}?(?:\bis\b\s*:?|\bare\b\s*:?|:|=)|^[ \t]*A:", re.IGNORECASE | re.MULTILINE
 )
+_A_COLON = re.compile(r"^[ \t]*A:", re.IGNORECASE | re.MULTILINE)
+_ODD_LETTERS = "\u017f\u0130"
+"""An s to `re.IGNORECASE` but not to `str.lower`, and the one letter whose lower case has another length."""
 _SENTENCE_END = re.compile(r"[.;!?](?=\s|$)|\n")
 _FORMULA = re.compile(
     r"\$\$(?P<display>[^$]{1,500})\$\$|(?<![\\$\d])\$(?=[^\s$])(?P<inline>[^$\n]{1,500})(?<=[^\s\\])\$(?!\d)"
@@ -50,7 +53,7 @@ def final_answer(response: str) -> str | None:
     answer = _boxed(tail)
     if answer is not None:
         return _tidy(answer)
-    tail = _EMPHASIS.sub("", _CALCULATOR_MARK.sub("", tail))
+    tail = _plain(tail)
     for find in (_after_hashes, _after_marker, _last_value):
         answer = find(tail)
         if answer is not None:
@@ -93,6 +96,8 @@ def _plain_number(text: str) -> Decimal | None:
 
 def _boxed(text: str) -> str | None:
     """The content of the closed box that opens last."""
+    if "boxed" not in text and "fbox" not in text:
+        return None
     open_boxes: list[int | None] = []
     found: tuple[int, int] | None = None
     for match in _BRACES.finditer(text):
@@ -106,17 +111,24 @@ def _boxed(text: str) -> str | None:
     return text[found[0] : found[1]] if found else None
 
 
+def _plain(text: str) -> str:
+    """Without calculator marks and emphasis. Looking for them first spares most texts the search."""
+    if "<<" in text:
+        text = _CALCULATOR_MARK.sub("", text)
+    return _EMPHASIS.sub("", text) if "**" in text else text
+
+
 def _after_hashes(text: str) -> str | None:
-    found = _HASHES.findall(text)
+    found = _HASHES.findall(text) if "####" in text else None
     return found[-1] if found else None
 
 
 def _after_marker(text: str) -> str | None:
     """What the last "answer is" says; an empty string when it offers several values."""
-    markers = list(_MARKER.finditer(text))
-    if not markers:
+    marker = _last_marker(text)
+    if marker is None:
         return None
-    clause = _first_sentence(text[markers[-1].end() :].strip())
+    clause = _first_sentence(text[marker.end() :].strip())
     if not clause:
         return None
     formula = _FORMULA.search(clause)
@@ -131,6 +143,19 @@ def _after_marker(text: str) -> str | None:
     return token.group() if token else value
 
 
+def _last_marker(text: str) -> re.Match[str] | None:
+    lowered = text.lower()
+    if ("a:" in lowered and _A_COLON.search(text)) or any(letter in text for letter in _ODD_LETTERS):
+        return next(reversed(list(_MARKER.finditer(text))), None)
+    # All other markers begin with this word.
+    found, start = None, lowered.find("answer")
+    while start >= 0:
+        marker = _MARKER.match(text, start)
+        found = marker or found
+        start = lowered.find("answer", marker.end() if marker else start + 1)
+    return found
+
+
 def _first_sentence(text: str) -> str:
     formula = _FORMULA.match(text)  # which may hold line ends and full stops
     end = _SENTENCE_END.search(text, formula.end() if formula else 0)
@@ -138,6 +163,13 @@ def _first_sentence(text: str) -> str:
 
 
 def _last_value(text: str) -> str | None:
+    if "$" in text or "\\(" in text or "\\[" in text:
+        return _last_formula_or_token(text)
+    token = next((word for word in reversed(text.split()) if _TOKEN_WITH_DIGIT.match(word)), None)
+    return token.rsplit("=", 1)[-1] if token else None
+
+
+def _last_formula_or_token(text: str) -> str | None:
     formulas = [match for match in _FORMULA.finditer(text) if re.search(r"[0-9a-zA-Z]", match.group())]
     tokens = list(_TOKEN_WITH_DIGIT.finditer(text))
     if formulas and (not tokens or formulas[-1].end() >= tokens[-1].start()):

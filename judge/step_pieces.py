@@ -61,24 +61,30 @@ def pieces_of(text: str, settings: SegmentSettings) -> Iterator[Piece]:
 
 
 _ASCII_CONTENT = re.compile("[A-Za-z0-9]")
+_SAFE = re.compile(
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9"  # Latin, Greek
+    "\u2010-\u2027\u2030-\u205e\u2190-\u22ff\u4e00-\u9fff]+"  # punctuation, arrows and operators, Chinese
+)
+"""Common characters that are seen, are in canonical form and combine with nothing."""
 
 
 def _plain_piece(raw: str, number: int, offset: int) -> Piece | None:
-    """A line of visible ASCII, which needs no look at its words; None for any other."""
+    """A line of such characters, which needs no look at its words; None for any other."""
     text = " ".join(raw.split())
-    if not (text and text.isascii() and text.isprintable()):
+    if text.isascii():
+        if not (text and text.isprintable()):
+            return None
+        has_content = _ASCII_CONTENT.search(text) is not None
+    elif _SAFE.fullmatch(text):
+        has_content = any(map(str.isalnum, text))
+    else:
         return None
-    start = len(raw) - len(raw.lstrip())
-    return Piece(
-        line=number,
-        indent=_indent(raw[:start]),
-        glued=False,
-        text=text,
-        start=offset + start,
-        end=offset + len(raw.rstrip()),
-        size=len(text) - text.count(" "),
-        has_content=_ASCII_CONTENT.search(text) is not None,
-    )
+    body = raw.lstrip()
+    start = len(raw) - len(body)
+    indent = _indent(raw[:start]) if start else 0
+    end = start + len(body.rstrip())
+    size = len(text) - text.count(" ")
+    return Piece(number, indent, False, text, offset + start, offset + end, size, has_content)
 
 
 def _words(raw: str, offset: int) -> Iterator[_Word]:
@@ -105,6 +111,7 @@ def _cut_line(line: _Line, settings: SegmentSettings) -> Iterator[Piece]:
 
 
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]}*$]*$")
+_AT_SENTENCE_END = frozenset(".!?…。！？\"'”’)]}*$")
 _ABBREVIATIONS = ("e.g.", "i.e.", "mr.", "mrs.", "ms.", "dr.", "vs.", "approx.", "fig.", "eq.")
 _LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS))
 
@@ -121,6 +128,8 @@ def _sentences(words: Sequence[_Word]) -> Iterator[list[_Word]]:
 
 
 def _ends_sentence(word: str) -> bool:
+    if word[-1] not in _AT_SENTENCE_END:
+        return False
     # Only the end of a word can matter, and a word may be 100,000 characters long.
     tail = word[-16:]
     return _SENTENCE_END.search(tail) is not None and not tail.lower().endswith(_ABBREVIATIONS)

@@ -13,9 +13,8 @@ again gives the same steps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -52,8 +51,7 @@ class SegmentSettings(Settings):
 DEFAULT: Final = SegmentSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     r"""One step: canonical text, and where it came from.
 
     >>> [step.text for step in segment("She has 3 + 4 = 7 eggs.\r\n\r\n---\r\nShe sells 2 of them.")]
@@ -85,6 +83,11 @@ def _units(pieces: Sequence[Piece], settings: SegmentSettings) -> Iterator[_Unit
     sizes = [0, *accumulate(piece.size if piece.has_content else 0 for piece in pieces)]
     index = 0
     while index < len(pieces):
+        if index not in finder.delimiting:
+            if sizes[index + 1] > sizes[index]:
+                yield [_flat(pieces[index])]
+            index += 1
+            continue
         fitting = (
             block for block in finder.blocks(index) if sizes[block.last + 1] - sizes[index] <= settings.max_chars
         )
@@ -100,10 +103,14 @@ def _flat(piece: Piece) -> Piece:
     return piece._replace(indent=0) if piece.indent else piece
 
 
+def _size(unit: _Unit) -> int:
+    return unit[0].size if len(unit) == 1 else sum(piece.size for piece in unit)
+
+
 def _wants_more(unit: _Unit, settings: SegmentSettings) -> bool:
     """True for a heading, and for a line that announces the next one."""
     # Parts cut out of the middle of a long sentence are longer than split_chars: none of them is a heading.
-    if sum(piece.size for piece in unit) >= settings.split_chars:
+    if _size(unit) >= settings.split_chars:
         return False
     start, end = unit[0].text, unit[-1].text.rstrip("*_# ")
     is_heading = start.startswith("#") or (start.startswith("**") and unit[-1].text.endswith("**"))
@@ -117,7 +124,7 @@ def _group(units: Iterable[_Unit], settings: SegmentSettings) -> Iterator[_Unit]
     size = 0
     for unit in units:
         waiting.extend(unit)
-        size += sum(piece.size for piece in unit)
+        size += _size(unit)
         if size < settings.max_chars and (size < settings.min_chars or _wants_more(unit, settings)):
             continue
         if ready:
@@ -129,6 +136,8 @@ def _group(units: Iterable[_Unit], settings: SegmentSettings) -> Iterator[_Unit]
 
 
 def _step(group: Sequence[Piece]) -> Step:
+    if len(group) == 1:
+        return Step(group[0].text, group[0].start, group[0].end)
     parts = [group[0].text]
     for before, piece in pairwise(group):
         parts.append("\n" + " " * piece.indent if piece.line != before.line else "" if piece.glued else " ")

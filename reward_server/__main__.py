@@ -1,4 +1,4 @@
-"""``sgpo-serve``: starts the reward server; ``sgpo-serve check`` says whether it could be started.
+"""``sgpo-serve``: starts the reward server; ``check`` says whether it could be started, ``probe`` asks a running one.
 
 Arguments are parsed before anything heavy is imported. Exit status: 0 after a clean shutdown or a check without fault,
 2 when the server cannot start because of its settings, its port or its judge.
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT, or check."""
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["probe"]:
-        from reward_server.probe import main as probe
+        from reward_server.probe.command import main as probe
 
         return probe(given[1:])
     args = parse_args(given)
@@ -52,14 +52,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line; what it leaves out comes from the configuration file."""
     parser = argparse.ArgumentParser(
         prog="sgpo-serve",
-        description="Serve SGPO rewards over HTTP. 'sgpo-serve probe --help': ask a running server as a trainer would.",
+        description="Serve SGPO rewards over HTTP, or look at a configuration or a running server.",
     )
     parser.add_argument(
         "verb",
         nargs="?",
-        choices=("serve", "check"),
+        choices=("serve", "check", "probe"),
         default="serve",
-        help="serve, which is the default; or check: look at the configuration, ask the judge once, start nothing",
+        help="serve, which is the default; check: look at the configuration, ask the judge once, start nothing; probe:"
+        " ask a running server as a trainer would, with options of its own (sgpo-serve probe --help)",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration; without it, the defaults")
     parser.add_argument("--host", help="address to listen on; anything but loopback needs an API key")
@@ -71,7 +72,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--url-file", type=Path, metavar="FILE", help="write the base URL here once the server listens")
     parser.add_argument("--exit-with-parent", action="store_true", help="shut down when the starting process is gone")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.verb == "probe":
+        parser.error("probe has options of its own and must come first: sgpo-serve probe --help")
+    return args
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -16,6 +17,7 @@ from judge.judges.base import Judge
 from reward_server.cache.build import build_store
 from reward_server.cache.metrics import CacheMetrics
 from reward_server.config import ServerConfig
+from reward_server.cpu_pool import CpuPool
 from reward_server.dialects.routes import add_dialects, drain_at_once
 from reward_server.edge.auth import KeyRing
 from reward_server.edge.disconnect import DisconnectMiddleware
@@ -23,6 +25,7 @@ from reward_server.edge.middleware import Lifecycle, error_response
 from reward_server.edge.openapi import add_openapi
 from reward_server.edge.stack import Edge
 from reward_server.engine.judge_placing import build_batcher, guard
+from reward_server.engine.judge_process import ProcessJudge
 from reward_server.engine.judging import JudgeDesk
 from reward_server.errors import ApiError
 from reward_server.idempotency.replies import Idempotency
@@ -53,10 +56,10 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     store = build_store(config.cache, os.environ, CacheMetrics(metrics.registry))
     lifecycle = Lifecycle()
     edge = Edge(config, keys, metrics, lifecycle)
-    guarded = guard(judge, config, metrics)
+    own_judge, guarded = judge, guard(judge, config, metrics)
     judge = edge.traced(guarded)
     checker = AnswerChecker(timeout_s=settings.answer_timeout_s, num_workers=settings.answer_workers)
-    segmenter = Segmenter()
+    segmenter = Segmenter(pool=CpuPool(settings.cpu_workers))
     batcher = build_batcher(judge, config, metrics)
     desk = JudgeDesk(judge, metrics, batcher=batcher, store=store, breaker=guarded.breaker, settings=config.batching)
 
@@ -68,6 +71,7 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         drain_at_once(lifecycle, app.state.dialects.scorer.joiner)
+        await segmenter.pool.warm_up()
         async with edge.running(), canary.running():
             yield
         await app.state.dialects.scorer.joiner.aclose()
@@ -92,6 +96,7 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
             cache_s=settings.ready_cache_s,
             breaker=guarded.breaker,
             canary=canary,
+            is_busy=partial(is_busy, own_judge),
         ),
         metrics=metrics,
         lifecycle=lifecycle,
@@ -107,6 +112,11 @@ def create_app(config: ServerConfig, judge: Judge, keys: KeyRing) -> FastAPI:
     add_openapi(app, config, needs_key=keys.required)
     edge.install(app)
     return app
+
+
+def is_busy(judge: Judge) -> bool:
+    """Whether a judge in a process of its own has work; others are never kept from a question by another one."""
+    return isinstance(judge, ProcessJudge) and judge.is_busy
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -47,6 +47,9 @@ class ServerSettings(Settings):
     """How long ``/readyz`` repeats its last finding before it asks the judge again."""
     ready_timeout_s: float = Field(30.0, gt=0, le=600)
     """How long ``/readyz`` waits for the judge."""
+    cpu_workers: int = Field(1, ge=0, le=64)
+    """Processes of each server process that cut texts into steps and examine them; 0: a thread does it, which takes
+    turns with everything else that the server does."""
     answer_workers: int = Field(1, ge=1, le=64)
     """Worker processes that compare final answers."""
     answer_timeout_s: float = Field(5.0, gt=0, le=120)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cachetools import LRUCache
 
-from judge.defences import Credit, DefenceSettings, Examined, credit, examine, typical_length
+from judge.defences import Credit, DefenceSettings, Examined, credit, typical_length
 from judge.shaping import LengthUnit, rts, step_lengths
-from reward_server.solutions import Segmenter, Steps
+from reward_server.cpu_pool import CpuPool
+from reward_server.outcomes import Failure
+from reward_server.reading import Read, Steps, read_texts
+from reward_server.solutions import covered, in_chunks, too_many_steps
 
 CountTokens = Callable[[str], int]
 
@@ -19,9 +23,17 @@ CountTokens = Callable[[str], int]
 class Part:
     """One response that may be judged."""
 
-    text: str
     steps: tuple[str, ...]
     examined: Examined
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One response before it is judged."""
+
+    cut: Steps
+    part: Part | Failure
+    """Or why it is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +58,47 @@ class Measures:
 
 
 class Crediting:
-    """Examines responses beside the event loop, and measures groups.
+    """Reads responses beside the event loop, and measures groups. What was read lately is kept, for retries.
 
     Args:
         settings: which defences are on.
-        segmenter: whose thread does the work.
+        pool: does the work.
         count_tokens: number of tokens of a text; only the unit ``tokens`` needs it.
-        kept_chars: characters of texts whose examination is kept, for retries; 0 keeps none.
+        kept_chars: characters of texts whose reading is kept; 0 keeps none.
     """
 
     def __init__(
         self,
         settings: DefenceSettings,
-        segmenter: Segmenter,
+        pool: CpuPool,
         count_tokens: CountTokens | None,
-        kept_chars: int = 10_000_000,
+        kept_chars: int = 20_000_000,
     ) -> None:
         self._settings = settings
-        self._segmenter = segmenter
+        self._pool = pool
         self._count_tokens = count_tokens
-        self._kept: LRUCache[tuple[str, str], tuple[int, Examined]] = LRUCache(
-            kept_chars, getsizeof=lambda kept: kept[0]
+        self._kept: LRUCache[tuple[str, str, int | None], Reading] = LRUCache(
+            kept_chars, getsizeof=lambda reading: covered(reading.cut)
         )
 
-    async def examine(
-        self, problem: str, texts: Mapping[int, str], steps: Mapping[int, Steps], deadline: float
-    ) -> dict[int, Part | None]:
-        """What is known of responses before they are judged, by index; None for those not done by ``deadline``."""
-        cuts = {index: tuple(step.text for step in cut) for index, cut in steps.items()}
-        found = {index: self._kept.get((problem, texts[index])) for index in cuts}
+    async def read(
+        self, problem: str, texts: Mapping[int, str], deadline: float, max_steps: int | None = None
+    ) -> dict[int, Reading | None]:
+        """What is known of responses before they are judged, by index; None for those not done by ``deadline``.
+
+        Args:
+            max_steps: a response of more steps is not judged.
+        """
+        found = {index: self._kept.get((problem, text, max_steps)) for index, text in texts.items()}
         missing = [index for index, kept in found.items() if kept is None]
-        done = await self._segmenter.run_all(
-            lambda index: examine(texts[index], cuts[index], problem, self._settings), missing, deadline
-        )
-        parts: dict[int, Part | None] = {}
+        read = partial(read_texts, problem=problem, settings=self._settings, max_steps=max_steps)
+        done = await in_chunks(self._pool, [texts[index] for index in missing], deadline, read)
         for index, result in zip(missing, done, strict=True):
             if result is not None:
-                self._keep(problem, texts[index], result)
-                found[index] = (0, result)
-        for index, kept in found.items():
-            parts[index] = None if kept is None else Part(texts[index], cuts[index], kept[1])
-        return parts
+                found[index] = reading = reading_of(result, max_steps)
+                if covered(reading.cut) + len(problem) <= self._kept.maxsize // 100:
+                    self._kept[problem, texts[index], max_steps] = reading
+        return found
 
     async def measure(
         self, problem: str, reference: str | None, parts: Mapping[int, Part], unit: LengthUnit, deadline: float
@@ -94,9 +106,8 @@ class Crediting:
         """Lengths of the steps of a group's wrong responses, and the usual length of a solution to its problem."""
         reference_part = None
         if reference is not None and self._settings.enabled and self._settings.length_neutral:
-            [steps] = await self._segmenter.segment_all([reference], deadline)
-            if steps is not None:
-                reference_part = (await self.examine(problem, {0: reference}, {0: steps}, deadline))[0]
+            reading = (await self.read(problem, {0: reference}, deadline))[0]
+            reference_part = reading.part if reading is not None and isinstance(reading.part, Part) else None
         if unit == "tokens":
             return await asyncio.to_thread(self._measure, reference_part, parts, unit)
         return self._measure(reference_part, parts, unit)
@@ -116,7 +127,9 @@ class Crediting:
         own = None if by_steps else step_lengths(reference.steps, unit, self._count_tokens)
         return Measures(lengths, typical_length(effective, reference.examined.effective(own)), by_steps)
 
-    def _keep(self, problem: str, text: str, result: Examined) -> None:
-        size = len(problem) + len(text) + 1
-        if size <= self._kept.maxsize // 100:
-            self._kept[problem, text] = (size, result)
+
+def reading_of(read: Read, max_steps: int | None) -> Reading:
+    """The same with the reason where it is not to be judged."""
+    if read.examined is None:
+        return Reading(read.steps, too_many_steps(len(read.steps), max_steps))
+    return Reading(read.steps, Part(tuple(step.text for step in read.steps), read.examined))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from judge.judges.base import Judge
 from judge.types import Solution, Unscored, UnscoredReason
@@ -37,6 +38,8 @@ class Readiness:
         cache_s: how long a finding holds.
         breaker: the one that the judge stands behind, if any; only told of.
         canary: what else may be wrong with the judge, found out in the background.
+        is_busy: whether the judge works on something else, one thing at a time, and somebody else sees to it when it
+            hangs over it; the question then waits its turn.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Readiness:
         cache_s: float,
         breaker: Breaker | None = None,
         canary: CanaryWatch | None = None,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         # A desk of its own: a server whose places are all taken is busy, not broken. Its calls are in nobody's counts.
         self._desk = JudgeDesk(judge, Metrics(), max_concurrent_calls=1)
@@ -56,6 +60,7 @@ class Readiness:
         self._cache_s = cache_s
         self._breaker = breaker
         self._canary = canary
+        self._is_busy = is_busy
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._fault: str | None = None
@@ -79,10 +84,11 @@ class Readiness:
 
     async def _ask(self) -> str | None:
         deadline = asyncio.get_running_loop().time() + self._timeout_s
-        before = self._num_succeeded()
+        before, was_busy = self._num_succeeded(), self._is_busy()
         [result] = await self._desk.ask([CANARY], deadline, Timing())
         if isinstance(result, Unscored):
-            if result.reason is UnscoredReason.JUDGE_TIMEOUT and self._num_succeeded() > before:
+            went_on = was_busy or self._num_succeeded() > before
+            if result.reason is UnscoredReason.JUDGE_TIMEOUT and went_on:
                 # The question waited behind real work that was being done: busy, not broken.
                 return None
             if self._strict or result.reason in NOT_WORKING:

@@ -7,7 +7,7 @@ becomes unscored, with the reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,11 +15,12 @@ from judge.answers import AnswerChecker
 from judge.shaping import LengthUnit, group_rewards, is_all_negative
 from judge.types import Solution, Unscored, Verdict
 from reward_server.config import ServerConfig, ShapingSettings
-from reward_server.crediting import Crediting, Part
+from reward_server.crediting import Crediting, Part, Reading
 from reward_server.engine.judging import Errand, JudgeDesk, Timing
 from reward_server.errors import invalid_request
 from reward_server.metrics import Metrics
 from reward_server.outcomes import Failure, Outcome, find_outcomes
+from reward_server.reading import Steps
 from reward_server.schemas import (
     ErrorOut,
     GroupIn,
@@ -30,7 +31,7 @@ from reward_server.schemas import (
     RewardRequest,
     TimingOut,
 )
-from reward_server.solutions import NO_STEPS, NOT_SEGMENTED, Segmenter, Steps, offsets, unjudgeable
+from reward_server.solutions import NO_STEPS, NOT_SEGMENTED, Segmenter, offsets
 from reward_server.watch.drift import Drift
 from reward_server.web.feed import Feed
 from reward_server.web.recent import ScoredGroup
@@ -66,7 +67,7 @@ class RewardService:
         self._checker = checker
         self._metrics = metrics
         self._count_tokens = count_tokens
-        self._crediting = Crediting(config.defences, segmenter, count_tokens)
+        self._crediting = Crediting(config.defences, segmenter.pool, count_tokens)
         self._drift = Drift(config.drift, metrics.registry)
         self._feed = feed
 
@@ -132,11 +133,14 @@ class RewardService:
         all_negative = group.complete and is_all_negative(known)
         pays_prefixes = shaping.apply_to == "every_wrong" or (shaping.apply_to == "all_negative" and all_negative)
         to_judge = [index for index, outcome in enumerate(outcomes) if pays_prefixes and outcome is False]
-        to_segment = list(range(len(outcomes))) if include_steps else to_judge
-        texts = [group.responses[index].text for index in to_segment]
-        segmented = await self._segmenter.segment_all(texts, errand.deadline)
-        steps = dict(zip(to_segment, segmented, strict=True))
-        parts = await self._examine(group, {index: steps[index] for index in to_judge}, errand.deadline)
+        readings = await self._crediting.read(
+            group.problem,
+            {index: group.responses[index].text for index in to_judge},
+            errand.deadline,
+            self._config.limits.max_steps,
+        )
+        parts = {index: NOT_SEGMENTED if reading is None else reading.part for index, reading in readings.items()}
+        steps = await self._cut(group, readings, include_steps, errand.deadline)
         judged = await self._judge(group, parts, shaping.length, errand)
         findings = [judged.get(index) for index in range(len(outcomes))]
         rts_values = [finding.rts if isinstance(finding, Finding) else None for finding in findings]
@@ -163,26 +167,19 @@ class RewardService:
             rescued=all_negative and is_rescued(responses),
         )
 
-    async def _examine(
-        self, group: GroupIn, steps: dict[int, Steps | None], deadline: float
-    ) -> dict[int, Part | Failure]:
-        """What is known of responses before a judge is asked, by their index in the group."""
-        found: dict[int, Part | Failure] = dict.fromkeys(steps, NOT_SEGMENTED)
-        cuts: dict[int, Steps] = {}
-        for index, cut in steps.items():
-            if cut is None:
-                continue
-            failure = unjudgeable(len(cut), self._config.limits.max_steps) if cut else None
-            if failure is None:
-                cuts[index] = cut  # one without steps as well: the floor may know what it is worth
-            else:
-                found[index] = failure
-        texts = {index: group.responses[index].text for index in cuts}
-        examined = await self._crediting.examine(group.problem, texts, cuts, deadline)
-        return found | {index: part for index, part in examined.items() if part is not None}
+    async def _cut(
+        self, group: GroupIn, readings: Mapping[int, Reading | None], everything: bool, deadline: float
+    ) -> dict[int, Steps | None]:
+        """The steps of the responses that were read, and of all the others when they are asked for, by index."""
+        cuts = {index: None if reading is None else reading.cut for index, reading in readings.items()}
+        if everything:
+            rest = [index for index in range(len(group.responses)) if index not in cuts]
+            texts = [group.responses[index].text for index in rest]
+            cuts.update(zip(rest, await self._segmenter.segment_all(texts, deadline), strict=True))
+        return cuts
 
     async def _judge(
-        self, group: GroupIn, parts: dict[int, Part | Failure], unit: LengthUnit, errand: Errand
+        self, group: GroupIn, parts: Mapping[int, Part | Failure], unit: LengthUnit, errand: Errand
     ) -> dict[int, Finding | Failure]:
         """What each of the responses is worth, by their index in the group. Those at the floor are not judged."""
         findings: dict[int, Finding | Failure] = {}

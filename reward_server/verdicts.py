@@ -8,8 +8,9 @@ from judge.types import Solution, Unscored, Verdict
 from reward_server.config import ServerConfig
 from reward_server.engine.judging import Errand, JudgeDesk, Timing
 from reward_server.outcomes import Failure
+from reward_server.reading import Steps
 from reward_server.schemas import ErrorOut, JudgeItem, JudgeOut, JudgeReply, JudgeRequest, TimingOut, VerdictOut
-from reward_server.solutions import Segmenter, Steps, offsets, unjudgeable
+from reward_server.solutions import Segmenter, offsets, unjudgeable
 
 
 class VerdictService:

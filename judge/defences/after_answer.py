@@ -24,5 +24,13 @@ def answer_step(steps: Sequence[str], answer: str | None) -> int | None:
     if answer is None:
         return None
     return next(
-        (i for i, step in enumerate(steps) if _STATES_ANSWER.search(step) and final_answer(step) == answer), None
+        (i for i, step in enumerate(steps) if _states_answer(step) and final_answer(step) == answer),
+        None,
     )
+
+
+def _states_answer(step: str) -> bool:
+    # The hints spare most steps the search; the last one is an s to re.IGNORECASE.
+    lowered = step.lower()
+    hinted = "answer" in lowered or "#" in lowered or r"\boxed" in lowered or "\u017f" in lowered
+    return hinted and _STATES_ANSWER.search(step) is not None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from judge.defences.flags import Flag
-from judge.defences.marks import speaks_to_judge
+from judge.defences.marks import steps_to_judge
 from judge.defences.reading import Reading, read
 from judge.defences.settings import DefenceSettings
 
@@ -38,11 +38,10 @@ def neutral_steps(steps: Sequence[str], problem: str, settings: DefenceSettings)
 
 def _talk(steps: Sequence[str], readings: Sequence[Reading], task: Reading) -> set[int]:
     """Steps that state no mathematics, unless the problem holds none either; words to the judge."""
-    return {
-        index
-        for index, (step, found) in enumerate(zip(steps, readings, strict=True))
-        if (task.has_maths and not found.has_maths) or speaks_to_judge(step)
-    }
+    found = steps_to_judge(steps)
+    if task.has_maths:
+        found |= {index for index, reading in enumerate(readings) if not reading.has_maths}
+    return found
 
 
 def _compare(

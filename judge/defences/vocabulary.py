@@ -39,3 +39,5 @@ RELATIONS: Final = frozenset(
 )
 """What makes an equality, in the wide sense."""
 OPERATORS: Final = frozenset("+*/^×÷√%")
+VOCABULARY: Final = COMMON | RELATIONS | OPERATORS | frozenset(NUMBER_WORDS)
+"""All of these."""

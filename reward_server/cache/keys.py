@@ -31,12 +31,9 @@ def verdict_key(judge_id: str, solution: Solution) -> str:
     >>> one == verdict_key("rules@1", Solution("1+1?", ("a", "bc")))
     False
     """
-    digest = hashlib.sha256()
-    for field in key_fields(judge_id, solution):
-        # The length in front keeps ("ab", "c") apart from ("a", "bc").
-        digest.update(len(field).to_bytes(8, "big"))
-        digest.update(field)
-    return digest.hexdigest()
+    # The length in front keeps ("ab", "c") apart from ("a", "bc").
+    fields = [len(field).to_bytes(8, "big") + field for field in key_fields(judge_id, solution)]
+    return hashlib.sha256(b"".join(fields)).hexdigest()
 
 
 def key_fields(judge_id: str, solution: Solution) -> Iterator[bytes]:
@@ -59,4 +56,4 @@ def optional(text: str | None) -> bytes:
 
 def as_bytes(text: str) -> bytes:
     """The text's bytes; lone surrogates, which JSON can carry and UTF-8 cannot, keep their identity."""
-    return text.encode("utf-8", errors="surrogatepass")
+    return text.encode("utf-8", "surrogatepass")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
 from pydantic import Field
@@ -34,7 +35,8 @@ class AdmissionSettings(Settings):
     max_waiting_requests: int = Field(16_384, ge=0, le=1_000_000)
     """Requests that still send their bodies, or wait in line. Beyond it: 503 at once, the body unread."""
     max_wait_s: float = Field(60.0, gt=0, le=3600)
-    """A request that waited so long gets 503."""
+    """A request that would stand in line for longer, going by the pace of the line, gets 503 at once; so does one that
+    has stood there so long."""
     max_held_body_bytes: int = Field(1_073_741_824, ge=1_048_576)
     """Sum of the bodies of all those requests, as announced; one without a Content-Length counts as the largest."""
     requests_per_minute_per_key: int = Field(0, ge=0)
@@ -75,6 +77,10 @@ class AdmissionMetrics:
         requests.labels(place="working").set_function(lambda: gate.working)
         requests.labels(place="waiting").set_function(lambda: gate.waiting)
         requests.labels(place="parked").set_function(lambda: gate.parked)
+        wait = Gauge(
+            "sgpo_line_seconds", "About how long a new caller's request would stand in line.", registry=registry
+        )
+        wait.set_function(lambda: gate.wait_s(""))
         held = Gauge("sgpo_held_body_bytes", "Announced bytes of those requests' bodies.", registry=registry)
         held.set_function(lambda: gate.held_bytes)
         self.refused = Counter(
@@ -90,17 +96,25 @@ class AdmissionMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: AdmissionSettings, gate: Gate, metrics: AdmissionMetrics, max_body_bytes: int
+        self,
+        app: ASGIApp,
+        settings: AdmissionSettings,
+        gate: Gate,
+        metrics: AdmissionMetrics,
+        max_body_bytes: int,
+        has_route: Callable[[Scope], bool] = lambda _: True,
     ) -> None:
         self.app = app
         self.gate = gate
         self.metrics = metrics
         self.rate = Rate(settings.requests_per_minute_per_key)
         self.max_body_bytes = max_body_bytes
+        self.has_route = has_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in when there is room, or raise `ApiError` 413, 429 or 503."""
-        if scope["type"] != "http" or scope["method"] in BODILESS:
+        if scope["type"] != "http" or scope["method"] in BODILESS or not self.has_route(scope):
+            # Without a route, 404 or 405 from within: nothing there reads the body.
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
@@ -182,7 +196,7 @@ def hung_up() -> ApiError:
 
 def overloaded(full: Full) -> ApiError:
     """503 that names the bound."""
-    headers = {"retry-after": str(retry_after_s())}
+    headers = {"retry-after": str(retry_after_s(full.more_s))}
     return ApiError(503, "overloaded", f"this server is full ({full}); ask again later", headers)
 
 
@@ -196,9 +210,9 @@ def over_quota(setting: str, wait_s: float) -> ApiError:
     )
 
 
-def retry_after_s() -> int:
-    """Seconds, spread, so that those refused together do not come back together."""
-    return random.randint(1, 4)  # noqa: S311
+def retry_after_s(least_s: float = 0.0) -> int:
+    """Seconds, spread, so that those refused together do not come back together; at most half a minute."""
+    return random.randint(1, 4) + min(26, int(least_s))  # noqa: S311
 
 
 def announced_bytes(headers: Headers, max_body_bytes: int) -> int:

@@ -7,6 +7,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
+from reward_server.edge.pace import Pace
+
 Turn = asyncio.Future[None]
 
 
@@ -22,11 +24,17 @@ class GateLimits:
 
 
 class Full(Exception):
-    """There is no room; ``of_key``: for this key, while there may be for others."""
+    """There is no room.
 
-    def __init__(self, message: str, of_key: bool = False) -> None:
+    Args:
+        of_key: for this key, while there may be for others.
+        more_s: seconds by which the line is too long.
+    """
+
+    def __init__(self, message: str, of_key: bool = False, more_s: float = 0.0) -> None:
         super().__init__(message)
         self.of_key = of_key
+        self.more_s = more_s
 
 
 class Gone(Exception):
@@ -49,7 +57,7 @@ class Place:
             gone: done when the caller has hung up.
 
         Raises:
-            Full: the wait was too long.
+            Full: the wait would be, or was, too long.
             Gone: the caller hung up while it waited.
         """
         assert self._where == "receiving"
@@ -92,6 +100,7 @@ class Gate:
 
     def __init__(self, limits: GateLimits) -> None:
         self._limits = limits
+        self._pace = Pace(limits.max_wait_s)
         self.receiving = 0
         self.working = 0
         self.waiting = 0
@@ -126,6 +135,7 @@ class Gate:
         if self.working < self._limits.max_working:
             self.working += 1
         else:
+            self._check_wait(tenant)
             await self._wait(tenant, gone)
 
     def _check_room(self, tenant: str, num_bytes: int) -> None:
@@ -137,9 +147,27 @@ class Gate:
             raise Full("[admission] max_held_body_bytes")
         if self._of_tenant[tenant] >= max(1, int(places * limits.max_share)):
             raise Full("[admission] max_share_per_key", of_key=True)
+        self._check_wait(tenant)
+
+    def wait_s(self, tenant: str) -> float:
+        """About how long one more request of this tenant would stand in line."""
+        if self.working < self._limits.max_working:
+            return 0.0
+        # Tenants have their turns one after the other: a short line of one's own moves fast beside a long one.
+        own = len(self._lines.get(tenant, ()))
+        num_tenants = len(self._lines) + (tenant not in self._lines)
+        return self._pace.wait_s(min(self.waiting, (own + 1) * num_tenants - 1))
+
+    def _check_wait(self, tenant: str) -> None:
+        # Somebody must wait, or the pace would never be learnt again.
+        more_s = self.wait_s(tenant) - self._limits.max_wait_s if self.waiting else 0.0
+        if more_s > 0:
+            raise Full("[admission] max_wait_s", more_s=more_s)
 
     async def _wait(self, tenant: str, gone: asyncio.Future[None] | None) -> None:
         turn: Turn = asyncio.get_running_loop().create_future()
+        if not self.waiting:
+            self._pace.begins()
         self._lines.setdefault(tenant, OrderedDict())[turn] = None
         self.waiting += 1
 
@@ -181,6 +209,7 @@ class Gate:
                 self._lines[tenant] = line  # to the end: the other tenants are next
             self.waiting -= 1
             if not turn.cancelled():
+                self._pace.moves()
                 self.working += 1
                 turn.set_result(None)
 

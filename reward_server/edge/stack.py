@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import Match
 
 from judge.judges.base import Judge
 from reward_server.config import ServerConfig
@@ -56,6 +57,7 @@ class Edge:
             gate=self.gate,
             metrics=AdmissionMetrics(metrics, self.gate),
             max_body_bytes=config.limits.max_body_bytes,
+            has_route=lambda scope: any(route.matches(scope)[0] is Match.FULL for route in app.router.routes),
         )
         app.add_middleware(ReceiptMiddleware, settings=config.receipt)
         app.add_middleware(AuthMiddleware, keys=self.keys, failures=Rate(config.auth.max_failures_per_minute))

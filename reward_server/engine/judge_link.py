@@ -82,6 +82,11 @@ class Link:
         finally:
             self._break()
 
+    @property
+    def num_waiting(self) -> int:
+        """Calls whose results somebody waits for."""
+        return len(self._waiting)
+
     def silent_s(self) -> float:
         """For how long the process has had work and said nothing; 0 when it has none."""
         return time.monotonic() - self._heard_at if self._unfinished else 0.0

@@ -110,6 +110,14 @@ class ProcessJudge:
         """Of the process that was started last."""
         return self._process.process.pid
 
+    @property
+    def is_busy(self) -> bool:
+        """True while the process has work; if it hangs over it, `hang_timeout_s` ends that."""
+        link = self._link
+        if link is None or not link.done() or link.cancelled() or link.exception() is not None:
+            return False
+        return link.result().num_waiting > 0
+
     async def judge(self, batch: Sequence[Solution]) -> list[Verdict | Unscored]:
         """Judge every solution of the batch, in order.
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -176,14 +176,20 @@ def summed_up(values: Sequence[tuple[float, ...]], kind: Kind) -> Window:
     if kind == "correlation":
         return Window(num, correlation(values), 1 / math.sqrt(num - 3))
     column = list(chain.from_iterable(values))
-    return Window(num, fmean(column), pstdev(column) / math.sqrt(num))
+    return Window(num, fmean(column), spread_of(column) / math.sqrt(num))
 
 
 def correlation(pairs: Sequence[tuple[float, ...]]) -> float:
     """Pearson's correlation of two columns, in [-1, 1]."""
     left, right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    spread = pstdev(left) * pstdev(right)
+    spread = spread_of(left) * spread_of(right)
     if spread == 0:
         return 0.0
     mean_left, mean_right = fmean(left), fmean(right)
     return fmean((a - mean_left) * (b - mean_right) for a, b in zip(left, right, strict=True)) / spread
+
+
+def spread_of(values: Sequence[float]) -> float:
+    """Standard deviation of all of them; `statistics.pstdev` is exact to the last bit and fifty times slower."""
+    mean = fmean(values)
+    return math.sqrt(fmean((value - mean) ** 2 for value in values))

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from judge.types import Verdict
+from reward_server.reading import Steps
 from reward_server.schemas import JudgeOut, ResponseOut, VerdictOut, Wire
-from reward_server.solutions import Steps, offsets
+from reward_server.solutions import offsets
 from reward_server.web.recent import KeptGroup, ScoredGroup
 
 HEAD_CHARS = 160

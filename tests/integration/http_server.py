@@ -59,7 +59,8 @@ class Server:
 @contextmanager
 def running(config: dict[str, Any], keys: KeyRing = NO_KEYS, judge: Judge | None = None) -> Iterator[Server]:
     """A server on a port of the system's choosing, in a thread; with this judge, or that of the configuration."""
-    parsed = ServerConfig.model_validate(config)
+    # A thread for the CPU work: a process for each of so many short-lived servers would take a second each.
+    parsed = ServerConfig.model_validate(config | {"server": {"cpu_workers": 0} | config.get("server", {})})
     app = create_app(parsed, judge or build_judge(parsed.judge), keys)
     listener = open_socket("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn_config(app, parsed))

@@ -179,6 +179,17 @@ async def test_a_cancelled_call_is_cancelled_there_as_well() -> None:
         await until(lambda: not in_flight(judge))
 
 
+async def test_it_is_busy_while_somebody_waits_for_it() -> None:
+    async with process({"kind": "scripted", "delay_s": 3600}) as judge:
+        assert not judge.is_busy
+        call = asyncio.create_task(judge.judge(solutions(1)))
+        await until(lambda: judge.is_busy)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert not judge.is_busy, "though the process may not have heard of that yet"
+
+
 async def test_a_process_that_hangs_is_replaced() -> None:
     async with process({**HASH, "block_s": 3600.0}, hang_timeout_s=0.5, **MANY) as judge:
         first = judge.pid

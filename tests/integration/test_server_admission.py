@@ -60,9 +60,19 @@ def test_a_full_server_refuses_before_it_has_the_body_sent() -> None:
                 assert server.call("GET", path).status == 200
             judge.release.set()
             assert held.result(timeout=60).status == 200
+        until(lambda: gauge(server, "working") == 0)  # the place comes back after the reply
         assert post(server, 2).status == 200
-        until(lambda: gauge(server, "working") == 0)
         assert 'sgpo_refused_total{reason="overloaded"} 2.0' in server.call("GET", "/metrics").raw.decode()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/v1/rewards/", 404), ("/v1/info", 405)])
+def test_where_nothing_reads_a_body_none_is_waited_for(path: str, status: int) -> None:
+    with running(config()) as server, socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        # 1 of 1,000,000 bytes: what waits for the rest would answer 400 after the receipt's 10 s.
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000000"
+        client.sendall(head.encode() + b"\r\n\r\n{")
+        assert client.recv(65536).startswith(b"HTTP/1.1 %d" % status)
+        assert gauge(server, "receiving") == 0
 
 
 def test_a_crowd_overshoots_no_bound_and_loses_nobody() -> None:

@@ -43,3 +43,12 @@ async def test_a_judge_that_finishes_nothing_is_not_ready() -> None:
     breaker.succeeded()  # that was before
     hung = Readiness(Queued(nothing), strict=False, timeout_s=0.05, cache_s=0, breaker=breaker)
     assert await hung.fault() == "the judge could not judge a known solution: judge_timeout"
+
+
+async def test_a_judge_that_had_other_work_when_it_was_asked_is_ready() -> None:
+    # Its batch takes longer than the question may: nothing is finished meanwhile.
+    working = [True]
+    judge = Queued(working.clear)
+    busy = Readiness(judge, strict=True, timeout_s=0.05, cache_s=0, is_busy=lambda: bool(working))
+    assert await busy.fault() is None
+    assert await busy.fault() == "the judge could not judge a known solution: judge_timeout"

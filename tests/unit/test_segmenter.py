@@ -9,15 +9,15 @@ from unittest import mock
 import pytest
 
 from judge.steps import segment
-from reward_server import solutions
-from reward_server.solutions import Segmenter
+from reward_server import reading
+from reward_server.solutions import Segmenter, chunks
 
 TEXTS = ["First 1 + 1 = 2.\nThen 3.", "Only one step here.", "---", "First 1 + 1 = 2.\nThen 3."]
 
 
 @pytest.fixture
 def counted():
-    with mock.patch.object(solutions, "segment", side_effect=segment) as counting:
+    with mock.patch.object(reading, "segment", side_effect=segment) as counting:
         yield counting
 
 
@@ -63,3 +63,11 @@ async def test_what_was_not_cut_in_time_is_not_kept(counted):
     counted.side_effect = segment
     assert await segmenter.segment_all(TEXTS[:1], now + 100) == [segment(TEXTS[0])]
     segmenter.close()
+
+
+def test_chunks_hold_all_texts_in_order_and_no_more_than_they_may():
+    texts = ["a" * 40_000, "b" * 20_000, "c" * 10_000, "d" * 200_000, "", "e"]
+    parts = list(chunks(texts))
+    assert [len(part) for part in parts] == [2, 1, 1, 2]
+    assert [text for part in parts for text in part] == texts
+    assert list(chunks([])) == []

@@ -1,0 +1,84 @@
+"""The trainers that the probe can be: their wire, their patience, and what they do about a failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reward_server.probe.wires import NATIVE, NEMO_GYM, OPENRLHF, SLIME, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """One trainer, in the words of its users."""
+
+    title: str
+    wire: Wire
+    timeout_s: float | None
+    """What its client waits for a reply; None: without end."""
+    on_failure: str
+    answer_from: str
+    """Where it takes the reference answer from."""
+
+
+JOINED: Final = replace(OPENRLHF, key_in_url=False)
+"""Adapters that see one response at a time use OpenRLHF's route, with the key in a header."""
+
+
+def through_adapter(title: str, module: str, wire: Wire, on_failure: str, answer_from: str) -> Trainer:
+    """A trainer whose adapter does the talking."""
+    return Trainer(f"{title} (through sgpo_client.adapters.{module})", wire, 120.0, on_failure, answer_from)
+
+
+COLUMN: Final = "the data set's column with the reference answer"
+OUTCOME: Final = "The whole group falls back to outcome rewards, and sgpo_fallback is 1."
+TRAINERS: Final = {
+    "native": Trainer(
+        "the native client",
+        NATIVE,
+        120.0,
+        "sgpo_client gives reward None with the error; the response must leave its group's baseline.",
+        "reference_answer of the group",
+    ),
+    "openrlhf": Trainer(
+        "OpenRLHF",
+        OPENRLHF,
+        180.0,
+        "OpenRLHF tries 5 times, 1 s apart; then the sample has no reward and training stops.",
+        "the column that --data.label_key names",
+    ),
+    "slime": Trainer(
+        "slime (remote_rm)",
+        SLIME,
+        120.0,
+        "slime tries 10 times with growing pauses; then the rollout stops.",
+        "the column that --label-key names",
+    ),
+    "nemo_gym": Trainer(
+        "NeMo-Gym",
+        NEMO_GYM,
+        None,
+        "NeMo-Gym keeps such a rollout out of its results; another status than 200 ends the rollout.",
+        "the task's field expected_answer (or answer)",
+    ),
+    "trl": through_adapter("TRL", "trl", NATIVE, "TRL leaves a reward None out of the group's mean.", COLUMN),
+    "verl": through_adapter(
+        "verl",
+        "verl",
+        JOINED,
+        "The reward manager raises, so that the trajectory is missing.",
+        "reward_model.ground_truth",
+    ),
+    "ms_swift": through_adapter("ms-swift", "ms_swift", NATIVE, "The reward is None for the response.", COLUMN),
+    "verifiers": through_adapter(
+        "verifiers and prime-rl",
+        "verifiers",
+        JOINED,
+        "The reward raises, which takes the trace out of its group.",
+        COLUMN,
+    ),
+    "roll": through_adapter("ROLL", "roll", NATIVE, OUTCOME, "ground_truth of the row"),
+    "skyrl": through_adapter("SkyRL", "skyrl", JOINED, OUTCOME, "reward_spec.ground_truth of the row"),
+    "nemo_rl": through_adapter("NeMo-RL", "nemo_rl", NATIVE, OUTCOME, "ground_truth of extra_env_info"),
+    "areal": through_adapter("AReaL", "areal", JOINED, "The trajectory is rejected and not trained on.", COLUMN),
+}
