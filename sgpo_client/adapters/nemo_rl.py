@@ -1,0 +1,139 @@
+"""SGPO rewards in NeMo-RL: an environment actor.
+
+    register_env("sgpo", "sgpo_client.adapters.nemo_rl.SgpoEnvironment")     # of nemo_rl.environments.utils
+
+``SgpoEnvironment`` is the Ray actor class of `Environment`, made when it is first asked for. A batch of several samples
+(synchronous rollouts) holds whole groups, which stand one after the other; a single one (asynchronous rollouts) is
+joined with its siblings by the server. docs/integrations/nemo-rl.md has all lines.
+
+- Metadata (``extra_env_info``): ``ground_truth`` is the reference answer; ``problem`` the problem, else that of the
+  user's message, without its chat template; ``sgpo_group`` names the group, where there is such a name; ``sgpo_eval``
+  true marks a sample of a validation: its reward is its correctness, and no judge is asked.
+- NeMo-RL knows no missing reward: the whole group of a response without a verdict falls back to outcome rewards, and
+  the metric ``sgpo_fallback`` says so.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from sgpo_client.adapters.joined import score_joined
+from sgpo_client.adapters.samples import Sample, content_text, problem_text, reference_text
+from sgpo_client.adapters.scores import SampleScore
+from sgpo_client.adapters.scoring import blocking, score_samples
+from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
+from sgpo_client.adapters.templates import untemplated
+
+TRAINER: Final = Trainer(
+    name="NeMo-RL",
+    reference_hint="NeMo-RL takes it from ground_truth of extra_env_info, which the data processor writes",
+    settings_hint="set it under env.sgpo of the configuration, or in the environment of the run",
+)
+OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
+
+
+class EnvironmentReturn(NamedTuple):
+    """The fields of ``nemo_rl.environments.interfaces.EnvironmentReturn``, in their order."""
+
+    observations: list[dict[str, str]]
+    metadata: list[Any]
+    next_stop_strings: list[None]
+    rewards: Any
+    """[B] float tensor."""
+    terminateds: Any
+    """[B] tensor of ones: each episode ends."""
+    answers: list[str | None] | None = None
+
+
+class Environment:
+    """Scores a batch in one step.
+
+    Args:
+        cfg: ``env.sgpo`` of the configuration: settings of `AdapterSettings` by name.
+    """
+
+    def __init__(self, cfg: Mapping[str, Any] | None = None) -> None:
+        given = {name: (cfg or {}).get(name) for name in AdapterSettings.model_fields}
+        given["on_unscored"] = given["on_unscored"] or "outcome"
+        self.settings = AdapterSettings.load(TRAINER, **given)
+        self._seen: list[SampleScore] = []
+
+    def step(self, message_log_batch: Sequence[Sequence[Mapping[str, Any]]], metadata: Sequence[Any]) -> Any:
+        """Rewards of a batch.
+
+        Args:
+            message_log_batch: [B] the messages of each sample.
+            metadata: [B] its ``extra_env_info``.
+
+        Raises:
+            ConfigError, DataError, RewardError: the actor's call fails with it, and so does the run.
+        """
+        import torch
+
+        scores = self._scores(message_log_batch, metadata)
+        self._seen.extend(scores)
+        rewards = torch.tensor([0.0 if score.reward is None else score.reward for score in scores])
+        return EnvironmentReturn(
+            observations=[{"role": "environment", "content": _words(score)} for score in scores],
+            metadata=list(metadata),
+            next_stop_strings=[None] * len(scores),
+            rewards=rewards,
+            terminateds=torch.ones_like(rewards),
+        )
+
+    def global_post_process_and_metrics(self, batch: Any) -> tuple[Any, dict[str, float]]:
+        """The batch as it is, and the means over the samples since the last call."""
+        seen, self._seen = self._seen, []
+        rows = [score.numbers() for score in seen]
+        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]} if rows else {}
+        return batch, {"accuracy": means["acc"], **means} if means else {}
+
+    def shutdown(self) -> None:
+        """Nothing is left open."""
+
+    def _scores(self, batch: Sequence[Sequence[Mapping[str, Any]]], metadata: Sequence[Any]) -> list[SampleScore]:
+        tables = [info if isinstance(info, Mapping) else {} for info in metadata]
+        samples = [_sample(*each) for each in zip(range(len(batch)), batch, tables, strict=True)]
+        if any(table.get("sgpo_eval") for table in tables):
+            return blocking(score_samples(samples, self.settings, TRAINER, shaping=OUTCOME_ONLY))
+        if len(samples) == 1 and (self.settings.group_size or 1) > 1:
+            size, member = self.settings.group_size, uuid.uuid4().hex
+            return [blocking(score_joined(samples[0], self.settings, TRAINER, group_size=size, member_id=member))]
+        return blocking(score_samples(samples, self.settings, TRAINER))
+
+
+def _sample(index: int, messages: Sequence[Mapping[str, Any]], table: Mapping[str, Any]) -> Sample:
+    where = f"NeMo-RL: sample {index}"
+    prompt = [message for message in messages if message.get("role") != "assistant"]
+    answers = [message.get("content") for message in messages if message.get("role") == "assistant"]
+    group = table.get("sgpo_group")
+    return Sample(
+        problem=table.get("problem") or untemplated(problem_text(prompt, f"{where}: message log")),
+        text="\n".join(content_text(each, f"{where}: message log") for each in answers),
+        reference_answer=reference_text(table.get("ground_truth"), f"{where}: ground_truth"),
+        reference_solution=table.get("reference_solution"),
+        uid=None if group is None else str(group),
+    )
+
+
+def _words(score: SampleScore) -> str:
+    if score.acc == 1:
+        return "Environment: correct"
+    if score.first_error is None:
+        return "Environment: incorrect"
+    return f"Environment: incorrect, the first wrong step is step {score.first_error} (from 0)"
+
+
+def _actor() -> Any:
+    import ray
+
+    return ray.remote(max_restarts=-1, max_task_retries=-1)(Environment)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SgpoEnvironment":
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return globals().setdefault(name, _actor())

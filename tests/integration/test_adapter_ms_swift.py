@@ -1,0 +1,78 @@
+"""The ms-swift adapter, called as ms-swift 4.6.0 calls its reward classes (``compute_rewards_per_func``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pytest
+
+from sgpo_client.adapters.ms_swift import sgpo_orms
+from tests.integration.adapter_suite import BASE, A, AdapterSuite, B, Outcome, Row, expected, group, url_of
+from tests.integration.http_server import running
+
+NAMES = ("sgpo", "sgpo_accuracy", "sgpo_fallback")
+
+
+def chat(row: Row) -> list[dict[str, Any]]:
+    prompt = row.problem if isinstance(row.problem, list) else [{"role": "user", "content": row.problem}]
+    return [*prompt, {"role": "assistant", "content": row.text}]
+
+
+class SwiftDriver:
+    failure: Literal["none", "raise", "outcome"] = "outcome"
+    joins = False
+    mixed_sizes = True
+    messages = True
+
+    def ask(self, rows: Sequence[Row], url: str, **settings: Any) -> Outcome:
+        orms = sgpo_orms(url=url, **settings)
+        functions = [orms[name](args=None) for name in NAMES]
+        names = {each: f"prompt_{index}" for index, each in enumerate(dict.fromkeys(row.uid for row in rows))}
+        columns: dict[str, Any] = {
+            "trainer_state": None,
+            "messages": [chat(row) for row in rows],
+            "prompt_id": [names[row.uid] for row in rows],
+            "request_id": [f"chatcmpl-{index}" for index in range(len(rows))],
+            "is_truncated": [False] * len(rows),
+            "solution": [row.answer for row in rows],
+        }
+        completions = [row.text for row in rows]
+
+        async def run() -> list[list[float | None]]:
+            assert all(asyncio.iscoroutinefunction(function.__call__) for function in functions)
+            return list(await asyncio.gather(*(function(completions, **columns) for function in functions)))
+
+        rewards, accs, fallbacks = asyncio.run(run())
+        extras = [{"sgpo_fallback": each} for each in fallbacks if each is not None]
+        return Outcome(rewards, [None if acc is None else int(acc) for acc in accs], extras)
+
+
+class TestMsSwift(AdapterSuite):
+    driver = SwiftDriver()
+
+
+def test_siblings_may_stand_apart() -> None:
+    """``prompt_id`` says what belongs together, wherever it stands in the batch."""
+    with running(BASE) as server:
+        rows = [*group(A), *group(A, uid="q2", problem="6 * 7?"), *group(B), *group(B, uid="q2", problem="6 * 7?")]
+        rewards = SwiftDriver().ask(rows, url_of(server)).rewards
+        first, second = expected(server, [A, B]), expected(server, [A, B], "6 * 7?")
+        assert rewards == [first[0], second[0], first[1], second[1]]
+
+
+def test_in_ms_swifts_own_reward_loop() -> None:
+    algorithm = pytest.importorskip("swift.rl_core.grpo_algorithm")
+    data = pytest.importorskip("swift.rl_core.data")
+    import torch
+
+    with running(BASE) as server:
+        orms = sgpo_orms(url=url_of(server))
+        samples = [
+            data.GRPOSample(messages=chat(row), extra={"solution": "42"}, prompt_id="prompt_0") for row in group(A, B)
+        ]
+        found = algorithm.compute_rewards_per_func(samples, [orms[name]() for name in NAMES], [], torch.device("cpu"))
+        rewards = expected(server, [A, B])
+    assert found[:, 0].tolist() == pytest.approx(rewards)
+    assert found[:, 1:].tolist() == [[0, 0], [0, 0]]
