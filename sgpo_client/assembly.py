@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import torch
 import transformers
+from transformers import PreTrainedModel
 
-from sgpo_client import checkpoint, distributed, run_folder
+from sgpo_client import checkpoint, distributed, offline, run_folder
 from sgpo_client.agreement import together
 from sgpo_client.config import TrainConfig
-from sgpo_client.data import ProblemSampler, load_problems
-from sgpo_client.distributed import World, barrier, broadcast_object
-from sgpo_client.errors import ConfigError, DataError, RewardUnavailable, SgpoError
-from sgpo_client.fsdp import Sharding, shard
+from sgpo_client.data import ProblemSampler
+from sgpo_client.distributed import World, all_gather_objects, all_reduce_max, barrier, broadcast_object
+from sgpo_client.errors import ConfigError, RewardUnavailable, SgpoError
+from sgpo_client.interrupt import StopSignal
 from sgpo_client.model import export, load_policy, load_tokenizer
+from sgpo_client.policy import make_policy
 from sgpo_client.precision import compute_dtype
+from sgpo_client.problem_sets import ProblemSets, load_problem_sets
 from sgpo_client.report import write_report
 from sgpo_client.reward_client import RewardClient
-from sgpo_client.rollout.hf import HFSampler
+from sgpo_client.rollout.build import make_sampler
 from sgpo_client.rollout.prompt import PromptBuilder
-from sgpo_client.samples import drop_rows_after
+from sgpo_client.run_files import read_run
 from sgpo_client.server_process import start_server
+from sgpo_client.summary import summary
+from sgpo_client.trackers import check_tracker
 from sgpo_client.trainer import Parts, Trainer
-from sgpo_client.types import Problem
 from sgpo_client.update import PolicyUpdater
 
 logger = logging.getLogger(__name__)
@@ -43,49 +51,64 @@ def run_training(config: TrainConfig, command: str) -> None:
     with ExitStack() as stack:
         stack.callback(distributed.shutdown)
         stack.push(_leave_together)
+        stop = stack.enter_context(StopSignal())
+        config = _after_restart(config)
+        together(lambda: check_tracker(config.log))
         tokenizer = together(lambda: load_tokenizer(config.model.name))
         prompts = PromptBuilder(tokenizer, config.rollout.prompt, config.rollout.max_prompt_tokens)
-        problems, eval_problems = together(lambda: _problems(config, prompts))
-        folder = together(lambda: _prepare_folder(config, command, world))
+        problems = together(lambda: load_problem_sets(config, prompts))
+        folder = together(lambda: _prepare_folder(config, command, problems, world))
         stack.callback(_report, folder, world)
         client = stack.enter_context(_reward_client(config, folder, world, stack))
         updater = together(lambda: make_updater(config, world))
         dtype = compute_dtype(config.model.dtype, world.device)
-        sampler = HFSampler(load_policy(config.model.name, dtype).to(world.device), tokenizer)
-        start_step = _resume(config, folder, updater, world)
+        sampler = stack.enter_context(make_sampler(config, updater.policy, tokenizer, world, dtype))
+        recorded = None
+        if problems.recorded:  # before a checkpoint is loaded: the policy is still the one that the run begins with
+            rollouts = offline.as_rollouts(problems.recorded, prompts, tokenizer, config.rollout.max_new_tokens)
+            scored = offline.scored_offline(problems.recorded, rollouts, client, config, folder, world)
+            recorded = offline.OfflineGroups(offline.with_start_logprobs(scored, updater, world), config.run.seed)
+        start_step = _resume(config, folder, updater)
         parts = Parts(
             world=world,
             updater=updater,
             sampler=sampler,
             prompts=prompts,
             client=client,
-            problems=ProblemSampler(problems, config.run.seed),
-            eval_problems=eval_problems,
+            problems=ProblemSampler(problems.train, config.run.seed),
+            eval_problems=problems.held_out,
             folder=folder,
+            stop=stop,
+            offline=recorded,
         )
-        Trainer(config, parts, start_step).run()
-        if config.run.export:
+        if Trainer(config, parts, start_step).run() and config.run.export:
             export(updater.policy, tokenizer, folder / "model", dtype)
 
 
-def _problems(config: TrainConfig, prompts: PromptBuilder) -> tuple[list[Problem], list[Problem]]:
-    """Problems to train on and to evaluate with; those with an over-long prompt are counted and left out."""
-    train = prompts.drop_too_long(load_problems(config.data, "train"))
-    if not train:
-        raise DataError(f"every prompt is longer than rollout.max_prompt_tokens = {config.rollout.max_prompt_tokens}")
-    held_out = prompts.drop_too_long(load_problems(config.data, "eval")) if config.eval.enabled else []
-    return train, held_out
+def _after_restart(config: TrainConfig) -> TrainConfig:
+    """The same, to be gone on with when the launcher has started the ranks again because one died."""
+    # On any rank: the launchers of several nodes count apart.
+    if not all_reduce_max(float(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))):
+        return config
+    resume = _has_begun(config.run.output_dir)
+    run = config.run.model_copy(update={"resume": resume, "overwrite": not resume})
+    return config.model_copy(update={"run": run})
 
 
-def _prepare_folder(config: TrainConfig, command: str, world: World) -> Path:
+def _prepare_folder(config: TrainConfig, command: str, problems: ProblemSets, world: World) -> Path:
     folder = config.run.output_dir
-    if config.run.resume and checkpoint.latest(_checkpoints(folder)) is None:
+    if config.run.resume and not _has_begun(folder):
         raise ConfigError(
             f"run.resume is set, but there is no checkpoint in {_checkpoints(folder)}; leave it out to start anew"
         )
     if world.is_main:
-        run_folder.prepare(config, command)
+        run_folder.prepare(config, command, problems.counts)
     return folder
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether there is something to go on from: a checkpoint, or rewards of recorded responses."""
+    return checkpoint.latest(_checkpoints(folder)) is not None or (folder / offline.STORE).is_file()
 
 
 def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitStack) -> RewardClient:
@@ -105,35 +128,54 @@ def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitS
             raise RewardUnavailable(f"{setting}: {error}") from error
 
     if not url:
+        check_one_machine(all_gather_objects(socket.gethostname()))
         url = broadcast_object(together(lambda: start() if world.is_main else ""))
     return RewardClient(config.reward.client_settings(url))
 
 
+def check_one_machine(hosts: Sequence[str]) -> None:
+    """Refuse to start a reward server that ranks on other machines could not reach.
+
+    Raises:
+        ConfigError: when the ranks' hosts differ.
+    """
+    names = sorted(set(hosts))
+    if len(names) > 1:
+        raise ConfigError(
+            f"reward.url is not set, and the ranks run on {len(names)} machines ({', '.join(names)}), which could not "
+            "all reach a server that the run starts itself; start one with sgpo-serve --host 0.0.0.0 and set reward.url"
+        )
+
+
 def make_updater(config: TrainConfig, world: World) -> PolicyUpdater:
     """The sharded policy and its optimiser."""
-    sharding = Sharding(param_dtype=compute_dtype(config.model.dtype, world.device))
-    policy = shard(load_policy(config.model.name, torch.float32).to(world.device), world, sharding)
+    policy, sharding = make_policy(config, world)
     optim = config.optim
     optimizer = torch.optim.AdamW(
-        policy.parameters(),
+        [parameter for parameter in policy.parameters() if parameter.requires_grad],
         lr=optim.lr,
         betas=(optim.beta1, optim.beta2),
         weight_decay=optim.weight_decay,
         fused=True,
     )
-    return PolicyUpdater(policy, optimizer, sharding, config, world)
+    return PolicyUpdater(policy, optimizer, sharding, config, world, reference_model(config, world))
 
 
-def _resume(config: TrainConfig, folder: Path, updater: PolicyUpdater, world: World) -> int:
+def reference_model(config: TrainConfig, world: World) -> PreTrainedModel | None:
+    """The model that the run begins with, frozen and whole on every rank; None where `algo.kl_coef` is 0."""
+    if not config.algo.kl_coef:
+        return None
+    model = load_policy(config.model.name, compute_dtype(config.model.dtype, world.device)).eval()
+    return model.requires_grad_(False).to(world.device)
+
+
+def _resume(config: TrainConfig, folder: Path, updater: PolicyUpdater) -> int:
     """Load the newest checkpoint when asked to; returns the steps that are done."""
     step = checkpoint.latest(_checkpoints(folder)) if config.run.resume else None
     if step is None:
         return 0
     checkpoint.load(_checkpoints(folder), step, updater.policy, updater.optimizer, fingerprint=config.fingerprint())
     logger.info("resumed after step %d of %d", step, config.run.steps)
-    if world.is_main:
-        for name in ("samples.jsonl", "eval.jsonl"):
-            drop_rows_after(folder / name, step)
     return step
 
 
@@ -154,4 +196,5 @@ def _leave_together(
 
 def _report(folder: Path, world: World) -> None:
     if world.is_main:
-        write_report(folder)
+        report = write_report(folder)
+        sys.stderr.write(summary(read_run(folder), str(report)) + "\n")

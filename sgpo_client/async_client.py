@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -120,6 +121,11 @@ class AsyncRewardClient:
             raise RewardError(f"{self._settings.url}/v1/info: malformed reply: not a JSON object")
         return info
 
+    async def post(self, path: str, body: bytes) -> bytes:
+        """The body of another route's 200 reply, with the same retries and deadline. Raises as `score`."""
+        async with self._slots, self._within(self._settings.deadline_s, "deadline_s") as call:
+            return await self._send(call, "POST", path, body)
+
     async def not_ready_reason(self) -> str | None:
         """Ask once whether the server can judge now (``GET /readyz``): None when it can, else why not.
 
@@ -170,7 +176,11 @@ class AsyncRewardClient:
             raise RewardError(f"{self._settings.url}/v1/rewards: {error}") from None
 
     async def _send(self, call: _Call, method: str, path: str, body: bytes | None) -> bytes:
-        """Send until it is answered (`_within` ends it); the body of the 200 reply."""
+        """Send until it is answered (`_within` ends it); the body of the 200 reply.
+
+        Every attempt carries the same key, so that the server answers a retry from the first attempt's work.
+        """
+        key = uuid.uuid4().hex if body is not None else None
         retries = stamina.retry_context(
             on=backoff, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=JITTER_S
         )
@@ -178,10 +188,12 @@ class AsyncRewardClient:
             async for attempt in retries:
                 with attempt:
                     try:
-                        return await self._send_once(method, path, body)
+                        return await self._send_once(method, path, body, key)
                     except (aiohttp.ClientError, TimeoutError, Busy) as error:
                         call.failed(error)
-                        if isinstance(error, Busy) and not call.can_wait(error.retry_after_s or 0):
+                        # Asked of every failure: a request that times out together with the call takes the
+                        # cancellation for its own, and nothing else would end the call then.
+                        if not call.can_wait((error.retry_after_s or 0) if isinstance(error, Busy) else 0):
                             raise call.unavailable() from None
                         raise
         except aiohttp.ClientError as error:
@@ -189,12 +201,12 @@ class AsyncRewardClient:
             raise RewardError(f"{self._settings.url}{path}: {error}") from None
         raise AssertionError("unlimited attempts ended")
 
-    async def _send_once(self, method: str, path: str, body: bytes | None) -> bytes:
+    async def _send_once(self, method: str, path: str, body: bytes | None, key: str | None = None) -> bytes:
         if self._session is None:
             raise RuntimeError("the reward client is not open: use it in a with block")
         url = self._settings.url + path
         try:
-            reply = await exchange(self._session, method, url, body)
+            reply = await exchange(self._session, method, url, body, key)
         except TimeoutError:
             raise TimeoutError(f"no reply within {self._settings.timeout_s:g} s (timeout_s)") from None
         return require_ok(reply, url)

@@ -13,7 +13,7 @@ from sgpo_client.errors import ConfigError
 DEFAULT_URL: Final = "http://127.0.0.1:8100"
 
 
-def _base_url(url: str) -> str:
+def base_url(url: str) -> str:
     """An http(s) URL of host, port and path only, without the slash at its end."""
     try:
         parts = urlsplit(url)
@@ -41,7 +41,7 @@ class ClientSettings(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
-    url: Annotated[str, AfterValidator(_base_url)] = DEFAULT_URL
+    url: Annotated[str, AfterValidator(base_url)] = DEFAULT_URL
     """Base URL of the reward server, http or https, without `/v1`."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the server's API key."""

@@ -8,165 +8,28 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
-from sgpo_client.client_settings import ClientSettings
 from sgpo_client.data_settings import DataSettings
 from sgpo_client.errors import ConfigError
-from sgpo_client.wire import LengthUnit, ShapingParams
-
-
-class Table(BaseModel):
-    """Base of every table: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class RunTable(Table):
-    """``[run]``: how long, where to, and what is kept."""
-
-    output_dir: Path = Path("runs/sgpo")
-    """The run folder: metrics.jsonl, samples.jsonl, checkpoints/, model/, report.html."""
-    steps: int = Field(default=20, ge=1)
-    seed: int = Field(default=0, ge=0)
-    resume: bool = False
-    """Go on from the newest checkpoint in `output_dir`."""
-    overwrite: bool = False
-    """Remove a former run in `output_dir` first."""
-    save_every: int = Field(default=10, ge=0)
-    """Steps between checkpoints; 0: only at the end and when the run has to stop."""
-    keep_checkpoints: int = Field(default=1, ge=1)
-    samples_per_step: int = Field(default=4, ge=0)
-    """Responses per step that are written to samples.jsonl, of the first rank's problems."""
-    export: bool = True
-    """Write the trained model as a Hugging Face folder at the end."""
-
-
-class ModelTable(Table):
-    """``[model]``: the policy."""
-
-    name: str
-    """A local folder in Hugging Face's format, or a hub id. `make weights` makes weights/SmolLM2-135M-Instruct."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of sampling, forward and backward; auto: bfloat16 where the hardware multiplies in it. Master weights,
-    reductions and the optimiser are always float32."""
-
-
-class RolloutTable(Table):
-    """``[rollout]``: how responses are sampled."""
-
-    prompts_per_step: int = Field(default=8, ge=1)
-    """Problems per step, over all ranks."""
-    group_size: int = Field(default=8, ge=2)
-    """Responses per problem (G)."""
-    max_new_tokens: int = Field(default=160, ge=1)
-    temperature: float = Field(default=1.0, gt=0, le=10)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    batch_size: int = Field(default=64, ge=1)
-    """Sequences sampled at once on each rank."""
-    max_prompt_tokens: int = Field(default=1024, ge=1)
-    """Problems with a longer prompt are counted and left out."""
-    prompt: str = (
-        "{problem}\n\nSolve it step by step. Write one step per line, each with its calculation, such as 3 * 4 = 12. "
-        'End with a line "The answer is N." where N is the number.'
-    )
-    """The user message; {problem} is replaced."""
-
-    @model_validator(mode="after")
-    def _has_placeholder(self) -> Self:
-        if self.prompt.count("{problem}") != 1:
-            raise ValueError("prompt must contain {problem} exactly once")
-        return self
-
-
-class AlgoTable(Table):
-    """``[algo]``: rewards to advantages to loss."""
-
-    name: Literal["grpo", "sgpo"] = "sgpo"
-    """``grpo``: outcome rewards only. ``sgpo``: a judge's verdict shapes the reward of wrong responses."""
-    normalize: Literal["none", "std"] = "none"
-    """Divide advantages by the group's standard deviation (GRPO) or not (Dr. GRPO, arXiv 2503.20783)."""
-    normalize_all_negative: Literal["none", "std"] = "none"
-    """The same for all-negative groups. ``std`` blows any small spread up to full size and cancels beta."""
-    clip_eps_low: float = Field(default=0.2, ge=0, lt=1)
-    clip_eps_high: float = Field(default=0.2, ge=0)
-    epochs: int = Field(default=1, ge=1)
-    """Optimiser steps on each batch of responses."""
-
-
-class ShapingTable(Table):
-    """``[reward.shaping]``: reward of a wrong response = cap * sigmoid(beta * (rts - gamma))."""
-
-    beta: float = Field(default=10.0, gt=0, le=30)
-    gamma: float = Field(default=0.5, ge=0, le=1)
-    cap: float = Field(default=0.5, gt=0, lt=1)
-    length: LengthUnit = "steps"
-    apply_to: Literal["all_negative", "every_wrong"] = "all_negative"
-
-
-class RewardTable(Table):
-    """``[reward]``: which server gives the rewards."""
-
-    url: str = ""
-    """Base URL of a running reward server. Empty: the trainer starts its own on a free loopback port."""
-    judge: str = "rules"
-    """Judge of the server that the trainer starts."""
-    server_config: Path | None = None
-    """Configuration file of the server that the trainer starts, for judges with settings of their own."""
-    start_timeout_s: float = Field(default=120.0, gt=0)
-    """Longest wait for the server that the trainer starts to be ready, loading a judge's model included."""
-    api_key_env: str | None = None
-    """Name of the environment variable that holds the server's key."""
-    timeout_s: float = Field(default=120.0, gt=0, le=3600)
-    """Longest wait for one reply."""
-    deadline_s: float = Field(default=300.0, gt=0, le=86400)
-    """Longest wait for the rewards of a step, retries included; then the run saves a checkpoint and stops."""
-    max_concurrency: int = Field(default=8, ge=1, le=1024)
-    shaping: ShapingTable = ShapingTable()
-
-    @model_validator(mode="after")
-    def _url_is_one(self) -> Self:
-        if self.url:
-            try:
-                self.client_settings(self.url)
-            except ValidationError as error:
-                raise ValueError(f"url is {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-        return self
-
-    def client_settings(self, url: str) -> ClientSettings:
-        """Settings of the HTTP client for the server at ``url``."""
-        return ClientSettings(
-            url=url,
-            api_key_env=self.api_key_env,
-            timeout_s=self.timeout_s,
-            deadline_s=self.deadline_s,
-            max_concurrency=self.max_concurrency,
-        )
-
-
-class OptimTable(Table):
-    """``[optim]``: AdamW."""
-
-    lr: float = Field(default=2e-6, ge=0)
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    grad_clip: float = Field(default=1.0, gt=0)
-    micro_batch_tokens: int = Field(default=2048, ge=1)
-    """Padded tokens in one forward and backward pass of one rank."""
-
-
-class EvalTable(Table):
-    """``[eval]``: final-answer accuracy (greedy) on held-out problems, before and after."""
-
-    enabled: bool = True
-    max_new_tokens: int = Field(default=160, ge=1)
+from sgpo_client.settings.algo import AlgoTable
+from sgpo_client.settings.eval import EvalTable
+from sgpo_client.settings.log import LogTable
+from sgpo_client.settings.model import ModelTable
+from sgpo_client.settings.offline import OfflineTable
+from sgpo_client.settings.optim import OptimTable
+from sgpo_client.settings.reward import RewardTable
+from sgpo_client.settings.rollout import RolloutTable
+from sgpo_client.settings.run import RunTable
+from sgpo_client.settings.sgpo import Groups, SgpoTable
+from sgpo_client.settings.table import Table
+from sgpo_client.wire import ShapingParams
 
 
 class TrainConfig(Table):
@@ -174,23 +37,64 @@ class TrainConfig(Table):
 
     run: RunTable = RunTable()
     model: ModelTable
-    data: DataSettings
+    data: DataSettings = DataSettings()
     rollout: RolloutTable = RolloutTable()
     algo: AlgoTable = AlgoTable()
+    sgpo: SgpoTable = SgpoTable()
     reward: RewardTable = RewardTable()
     optim: OptimTable = OptimTable()
     eval: EvalTable = EvalTable()
+    log: LogTable = LogTable()
+    offline: OfflineTable = OfflineTable()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.algo.name == "sgpo" and self.sgpo.groups == "none":
+            raise ValueError(
+                "algo.name = 'sgpo' with sgpo.groups = 'none' is no SGPO; for outcome rewards set algo.name = 'grpo', "
+                "'dr_grpo', 'rloo' or 'dapo'"
+            )
+        if self.groups == "none" and self.sgpo.model_fields_set - {"groups"}:
+            names = ", ".join(f"sgpo.{name}" for name in sorted(self.sgpo.model_fields_set - {"groups"}))
+            raise ValueError(
+                f"algo.name = '{self.algo.name}' judges nothing, so {names} would do nothing; set sgpo.groups = "
+                "'all_negative', or leave [sgpo] out"
+            )
+        if self.sgpo.credit == "prefix" and self.algo.resolved.ratio != "token":
+            raise ValueError(
+                f"sgpo.credit = 'prefix' with algo.ratio = '{self.algo.resolved.ratio}': tokens of one response differ "
+                "in their advantages and need ratios of their own; set algo.ratio = 'token' or sgpo.credit = 'response'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_recorded_responses(self) -> Self:
+        sampling = {"algo.dynamic_sampling": self.algo.dynamic_sampling, "rollout.staleness": self.rollout.staleness}
+        for name, value in sampling.items():
+            if self.offline.path is not None and value:
+                raise ValueError(f"{name} = {value} with offline.path: nothing is sampled; leave one of them out")
+        if self.offline.verdicts is not None and self.sgpo.credit == "prefix":
+            raise ValueError(
+                "sgpo.credit = 'prefix' with offline.verdicts: sgpo-judge does not write where in the text a step "
+                "begins; leave offline.verdicts out, then the reward server judges, or set sgpo.credit = 'response'"
+            )
+        return self
+
+    @property
+    def groups(self) -> Groups:
+        """Whose wrong responses are judged."""
+        return self.sgpo.groups or ("all_negative" if self.algo.name == "sgpo" else "none")
 
     @property
     def shaping(self) -> ShapingParams:
-        """What the server is asked to do with wrong responses; GRPO asks for outcomes only."""
+        """What the server is asked to do with wrong responses; without SGPO outcomes only."""
         table = self.reward.shaping
         return ShapingParams(
             beta=table.beta,
             gamma=table.gamma,
             cap=table.cap,
             length=table.length,
-            apply_to="none" if self.algo.name == "grpo" else table.apply_to,
+            apply_to=self.groups,
         )
 
     def fingerprint(self) -> str:
@@ -202,7 +106,9 @@ class TrainConfig(Table):
             "overwrite",
             "save_every",
             "keep_checkpoints",
+            "async_save",
             "samples_per_step",
+            "save_rollouts",
             "export",
         }
         reward = {
@@ -214,7 +120,8 @@ class TrainConfig(Table):
             "deadline_s",
             "max_concurrency",
         }
-        facts = self.model_dump(mode="json", exclude={"run": run, "reward": reward})
+        exclude: Any = {"run": run, "reward": reward, "rollout": {"vllm"}, "eval": {"every"}, "log": True}
+        facts = self.model_dump(mode="json", exclude=exclude)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -261,13 +168,20 @@ def _apply_override(tables: dict[str, Any], override: str) -> None:
 
 
 def _describe(fault: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in fault["loc"]) or "(file)"
+    key = ".".join(str(part) for part in fault["loc"])
+    if not key:  # two tables contradict each other; the message names the settings
+        return str(fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "extra_forbidden":
         matches = difflib.get_close_matches(key, sorted(_known_keys(TrainConfig)), n=1, cutoff=0.75)
         return f"unknown key '{key}'" + (f"; did you mean '{matches[0]}'?" if matches else "")
     if fault["type"] == "missing":
         return f"'{key}' is missing"
-    return f"'{key}' = {fault['input']!r}: {fault['msg']}"
+    message = f"'{key}' = {fault['input']!r}: {fault['msg'].removeprefix('Value error, ')}"
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        choices = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
+        matches = difflib.get_close_matches(fault["input"], choices, n=1, cutoff=0.5)
+        message += f"; did you mean '{matches[0]}'?" if matches else ""
+    return message
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:

@@ -26,6 +26,14 @@ class CheckpointError(SgpoError):
     """A checkpoint is missing, damaged, or belongs to another run."""
 
 
+class TrainingError(SgpoError):
+    """Training cannot go on: the weights would be spoiled."""
+
+
+class SamplerError(SgpoError):
+    """The program that samples could not be reached, refused, or has lost the weights that it was given."""
+
+
 class RewardError(SgpoError):
     """The reward server could not give rewards. Never turned into a reward."""
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from sgpo_client.distributed import World
 from sgpo_client.errors import ModelError
+from sgpo_client.lora import plain_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,7 @@ def shard(model: PreTrainedModel, world: World, sharding: Sharding) -> PreTraine
     """
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=sharding.param_dtype, reduce_dtype=torch.float32)
-    block_names = set(model._no_split_modules or ())
-    blocks = [module for module in model.modules() if type(module).__name__ in block_names]
-    if not blocks:
-        raise ModelError(
-            f"model.name: {type(model).__name__} does not name its transformer blocks (_no_split_modules), so it "
-            "cannot be sharded; choose a causal language model of the transformers library"
-        )
-    for module in (*blocks, model):
+    for module in (*blocks_of(model), model):
         fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=sharding.reshard)
     for module in model.modules():
         if isinstance(module, FSDPModule):
@@ -58,6 +52,22 @@ def shard(model: PreTrainedModel, world: World, sharding: Sharding) -> PreTraine
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
     return model
+
+
+def blocks_of(model: PreTrainedModel) -> list[nn.Module]:
+    """The transformer blocks, in order.
+
+    Raises:
+        ModelError: when the model does not name their classes.
+    """
+    names = set(model._no_split_modules or ())
+    blocks = [module for module in model.modules() if type(module).__name__ in names]
+    if not blocks:
+        raise ModelError(
+            f"model.name: {type(model).__name__} does not name its transformer blocks (_no_split_modules), so it "
+            "cannot be sharded; choose a causal language model of the transformers library"
+        )
+    return blocks
 
 
 def begin_micro_batch(model: PreTrainedModel, sharding: Sharding, *, is_last: bool) -> None:
@@ -68,6 +78,16 @@ def begin_micro_batch(model: PreTrainedModel, sharding: Sharding, *, is_last: bo
     model.set_is_last_backward(is_last)
     model.set_requires_gradient_sync(is_last or sharding.reshard)
     model.set_reshard_after_backward(is_last or sharding.reshard)
+
+
+def free_gathered(model: nn.Module) -> None:
+    """Give up gathered weights after forward passes that no backward pass follows; all ranks must call it.
+
+    Until then the model's parameters are not those that the optimiser and checkpoints know.
+    """
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def clip_grad_norm(model: nn.Module, max_norm: float) -> float:
@@ -83,11 +103,16 @@ def clip_grad_norm(model: nn.Module, max_norm: float) -> float:
 def full_parameters(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and whole value of each parameter in ``dtype``, one at a time; shared weights once. All ranks must iterate.
 
-    Shards are converted before they are gathered: a bfloat16 copy costs half the traffic.
+    Adapters are merged: names and values are those of the plain model. Shards are converted before they are gathered:
+    a bfloat16 copy costs half the traffic.
     """
-    for name, parameter in model.named_parameters():
-        value = parameter.detach().to(dtype)
-        yield name, value.full_tensor() if isinstance(value, DTensor) else value
+    for name, value in plain_weights(model):
+        yield name, whole(value.to(dtype))
+
+
+def whole(value: torch.Tensor) -> torch.Tensor:
+    """A tensor gathered from its shards; all ranks must call it."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

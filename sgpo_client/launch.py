@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import psutil  # type: ignore[import-untyped]
 
 
-def launch_ranks(num_ranks: int, arguments: Sequence[str]) -> int:
-    """Run ``python -m sgpo_client.train`` on ``num_ranks`` processes and return the first failure's exit code."""
+def launch_ranks(num_ranks: int, arguments: Sequence[str], max_restarts: int = 0) -> int:
+    """Run ``python -m sgpo_client.train`` on ``num_ranks`` processes and return the first failure's exit code.
+
+    When a rank dies all are started again, at most ``max_restarts`` times. SIGTERM is handed on to the ranks, which
+    save a checkpoint and end with 0.
+    """
     import torch.distributed.launcher.api as launcher
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the ranks speak for themselves
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_ranks)))
+    # Otherwise ranks that are started again meet in the store of the former ones and may call at their addresses.
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     config = launcher.LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -22,13 +33,31 @@ def launch_ranks(num_ranks: int, arguments: Sequence[str]) -> int:
         run_id=f"sgpo-{os.getpid()}",
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        max_restarts=0,
+        max_restarts=max_restarts,
         local_addr="localhost",
+        signals_to_handle="SIGINT,SIGHUP,SIGQUIT",  # on SIGTERM it would kill ranks that take 30 s to end their step
     )
     try:
-        launcher.elastic_launch(config, sys.executable)("-m", "sgpo_client.train", *arguments)
+        with _sigterm_handed_on():
+            launcher.elastic_launch(config, sys.executable)("-m", "sgpo_client.train", *arguments)
     except ChildFailedError as error:
         # The rank has said what went wrong; a rank ended by a signal has a negative code.
         code: int = error.get_first_failure()[1].exitcode
         return code if code > 0 else 128 - code
     return 0
+
+
+@contextmanager
+def _sigterm_handed_on() -> Iterator[None]:
+    def hand_on(_number: int, _frame: FrameType | None) -> None:
+        ranks = psutil.Process().children()
+        if not ranks:
+            sys.exit(128 + signal.SIGTERM)
+        for rank in ranks:
+            rank.terminate()
+
+    former = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

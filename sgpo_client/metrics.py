@@ -8,15 +8,17 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO, cast
 
 logger = logging.getLogger(__name__)
 
-StepMetrics = dict[str, float | int | None]
-"""Metric name to value for one step; None where the step has no such value. Shares are in [0, 1], times in seconds."""
+Metric = float | int | list[int] | None
+"""None where the step has no such value; a list is a histogram."""
+StepMetrics = Mapping[str, Metric]
+"""Metric name to value for one step. Shares are in [0, 1], times in seconds."""
 
 
 class MetricsWriter:
@@ -39,7 +41,7 @@ class MetricsWriter:
         partial.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
-    def write(self, metrics: Mapping[str, float | int | None]) -> None:
+    def write(self, metrics: StepMetrics) -> None:
         """Append one step. A value that is not finite is stored as null, with a warning: JSON has no NaN."""
         self._file.write(_line(metrics))
         self._file.flush()
@@ -74,25 +76,27 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """All of `iter_json_lines`; empty when the file is missing."""
+    return list(iter_json_lines(path)) if path.is_file() else []
+
+
+def iter_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number (from 1) and object of each line; a line that is not a JSON object is left out with a warning."""
-    if not path.is_file():
-        return []
-    rows: list[tuple[int, dict[str, Any]]] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:  # not JSON, or not UTF-8: a write that a crash cut short
-            row = None
-        if isinstance(row, dict):
-            rows.append((number, row))
-        else:
-            logger.warning("%s line %d is not a JSON object: left out", path, number)
-    return rows
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError:  # not JSON, or not UTF-8: a write that a crash cut short
+                row = None
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                logger.warning("%s line %d is not a JSON object: left out", path, number)
 
 
-def _line(metrics: Mapping[str, float | int | None]) -> str:
+def _line(metrics: StepMetrics) -> str:
     row = dict(metrics)
     for key, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -118,7 +122,7 @@ class StepDisplay:
         self._initial_step = initial_step
         self._stream = stream if stream is not None else sys.stderr
         self._enabled = rank == 0
-        self._started = time.monotonic()
+        self._started: float | None = None
         self._bar: Any = None
         if self._enabled and self._stream.isatty() and os.environ.get("TERM") != "dumb":
             from tqdm import tqdm
@@ -132,11 +136,13 @@ class StepDisplay:
                 dynamic_ncols=True,
             )
 
-    def show(self, metrics: Mapping[str, float | int | None]) -> None:
+    def show(self, metrics: StepMetrics) -> None:
         """Print the line of a finished step and move the bar to it."""
         if not self._enabled:
             return
         step = int(cast(int, metrics["step"]))
+        if self._started is None:  # what came before the first step is no measure of those to come
+            self._started = time.monotonic() - float(cast(float, metrics.get("time_step_s") or 0.0))
         steps_here = step - self._initial_step
         elapsed_s = time.monotonic() - self._started
         left_s = elapsed_s / steps_here * (self._total_steps - step) if steps_here > 0 else None
@@ -162,7 +168,7 @@ class StepDisplay:
         self.close()
 
 
-def format_step(metrics: Mapping[str, float | int | None], total_steps: int, left_s: float | None) -> str:
+def format_step(metrics: StepMetrics, total_steps: int, left_s: float | None) -> str:
     """One line for a step; a missing value is left out.
 
     >>> format_step({"step": 3, "reward_mean": 0.25, "accuracy": 0.125, "tokens_per_s": 412.3}, 20, 75.0)
@@ -173,7 +179,7 @@ def format_step(metrics: Mapping[str, float | int | None], total_steps: int, lef
 
     def add(key: str, text: Callable[[float], str]) -> None:
         value = metrics.get(key)
-        if value is not None:
+        if isinstance(value, int | float):
             parts.append(text(value))
 
     add("reward_mean", lambda value: f"reward {value:.3f}")
@@ -187,9 +193,11 @@ def format_step(metrics: Mapping[str, float | int | None], total_steps: int, lef
     return " | ".join(parts)
 
 
-def _of_all_negative(metrics: Mapping[str, float | int | None]) -> str:
+def _of_all_negative(metrics: StepMetrics) -> str:
     share, groups = metrics.get("all_negative_share"), metrics.get("num_groups")
-    return "" if share is None or groups is None else f" of {round(share * groups)}"
+    if not isinstance(share, int | float) or not isinstance(groups, int | float):
+        return ""
+    return f" of {round(share * groups)}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from sgpo_client.distributed import barrier
 from sgpo_client.errors import ModelError
 from sgpo_client.folders import put_in_place, temporary_sibling
-from sgpo_client.fsdp import full_parameters
+from sgpo_client.fsdp import full_parameters, whole
+from sgpo_client.lora import adapter_weights, write_adapter
 
 _WEIGHTS_FOLDER = "weights"
 """Where `make weights` puts the packaged model."""
@@ -63,16 +65,28 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 def export(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, dtype: torch.dtype) -> None:
     """Write weights, configuration and tokenizer so that ``from_pretrained(folder)`` loads them.
 
-    All ranks must call it; rank 0 writes. The folder appears whole or not at all; a former one is replaced.
+    All ranks must call it; rank 0 writes. The folder appears whole or not at all; a former one is replaced. Adapters
+    are merged into the weights, and stand alone in PEFT's format in the folder ``adapter`` beside ``folder``.
     """
     is_main = dist.get_rank() == 0
-    weights = {}
-    for name, value in full_parameters(policy, dtype):
-        if is_main:
-            weights[name] = value.cpu()
+    weights = _on_main(full_parameters(policy, dtype))
+    adapter = _on_main((name, whole(value)) for name, value in adapter_weights(policy))
     if is_main:
         _write(policy, weights, tokenizer, folder, dtype)
+        if adapter:
+            temporary = temporary_sibling(folder.with_name("adapter"))
+            write_adapter(policy, adapter, temporary)
+            put_in_place(temporary, folder.with_name("adapter"))
     barrier()
+
+
+def _on_main(values: Iterable[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Whole tensors, one after the other to rank 0's memory; empty elsewhere."""
+    kept = {}
+    for name, value in values:
+        if dist.get_rank() == 0:
+            kept[name] = value.cpu()
+    return kept
 
 
 def _write(

@@ -7,8 +7,6 @@ One file without scripts or links to anything else. It is made from ``run.json``
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +15,16 @@ from statistics import median
 from typing import Any, Final
 
 from sgpo_client.errors import DataError
-from sgpo_client.intervals import newcombe, wilson
-from sgpo_client.metrics import format_seconds, read_json_lines, read_metrics
-from sgpo_client.report_charts import MAX_POINTS, draw_charts, mean_of, number
+from sgpo_client.metrics import format_seconds, read_json_lines
+from sgpo_client.report_charts import draw_charts
+from sgpo_client.report_drawing import MAX_POINTS, mean_of
+from sgpo_client.report_page import render_page, write_page
 from sgpo_client.report_samples import clean, sample_groups
-
-logger = logging.getLogger(__name__)
+from sgpo_client.run_files import EvalRow, change_between, group_totals, known, read_run
 
 REPORT_NAME: Final = "report.html"
+MAX_EVALUATIONS: Final = 12
+"""Rows of the evaluation table; the curve has all of them."""
 HEADLINES: Final = {
     "model.name": "model",
     "algo.name": "algorithm",
@@ -42,18 +42,6 @@ HEADLINES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class EvalRow:
-    """One evaluation; shares in [0, 1]."""
-
-    step: int
-    num_correct: int
-    num_problems: int
-    accuracy: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Tile:
     """One number at the head of the page."""
 
@@ -68,54 +56,36 @@ def write_report(run_dir: Path) -> Path:
     Raises:
         DataError: when ``run_dir`` is not a folder.
     """
-    if not run_dir.is_dir():
-        raise DataError(f"{run_dir}: no such folder; give the folder of a run (run.output_dir in its configuration)")
-    target = run_dir / REPORT_NAME
-    partial = target.with_suffix(".partial")
-    partial.write_text(render(run_dir), encoding="utf-8")
-    partial.replace(target)
-    return target
+    return write_page(run_dir / REPORT_NAME, render(run_dir))
 
 
 def render(run_dir: Path) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    facts = _read_facts(run_dir / "run.json")
-    steps = read_metrics(run_dir / "metrics.jsonl")
-    evaluations = _read_evaluations(run_dir / "eval.jsonl")
+    run = read_run(run_dir)
+    evaluations = run.evaluations
     samples = [row for _, row in read_json_lines(run_dir / "samples.jsonl")]
-    config = flatten(facts["config"]) if isinstance(facts.get("config"), Mapping) else {}
-    environment = Environment(
-        loader=PackageLoader("sgpo_client"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        name=run_dir.resolve().name,
+    config = flatten(run.config)
+    return render_page(
+        "report.html.j2",
+        name=run.name,
         headlines={label: config[key] for key, label in HEADLINES.items() if config.get(key)},
-        facts=flatten({key: value for key, value in facts.items() if key != "config"}),
+        facts=flatten({key: value for key, value in run.facts.items() if key != "config"}),
         config=config,
-        tiles=_tiles(steps, evaluations),
-        evaluations=evaluations,
+        tiles=_tiles(run.steps, evaluations),
+        evaluations=spread(evaluations, MAX_EVALUATIONS),
+        num_evaluations=len(evaluations),
         change=_change(evaluations),
-        drawings=draw_charts(steps, [{"step": row.step, "accuracy": row.accuracy} for row in evaluations]),
-        smoothed=len(steps) > MAX_POINTS,
+        sections=draw_charts(run.steps, [{"step": row.step, "accuracy": row.accuracy} for row in evaluations]),
+        smoothed=len(run.steps) > MAX_POINTS,
         groups=sample_groups(samples),
     )
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        logger.warning("%s is left out of the report: %s", path, error)
-        return {}
-    return facts if isinstance(facts, dict) else {}
+def spread(rows: Sequence[EvalRow], limit: int) -> list[EvalRow]:
+    """At most ``limit`` >= 2 of the rows, the first and the last among them, evenly apart."""
+    if len(rows) <= limit:
+        return list(rows)
+    return [rows[round(index * (len(rows) - 1) / (limit - 1))] for index in range(limit)]
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -133,37 +103,15 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _read_evaluations(path: Path) -> list[EvalRow]:
-    """Evaluations in order of step; a resumed run may have repeated one, then the later counts."""
-    by_step: dict[int, EvalRow] = {}
-    for line, row in read_json_lines(path):
-        try:
-            step, correct, total = int(row["step"]), int(row["num_correct"]), int(row["num_problems"])
-            low, high = wilson(correct, total)
-        except (KeyError, TypeError, ValueError) as error:
-            logger.warning("%s line %d is left out of the report: %s", path, line, error)
-            continue
-        by_step[step] = EvalRow(step, correct, total, correct / total, low, high)
-    return [by_step[step] for step in sorted(by_step)]
-
-
 def _change(evaluations: Sequence[EvalRow]) -> str:
-    if len(evaluations) < 2:
-        return ""
-    first, last = evaluations[0], evaluations[-1]
-    low, high = newcombe(first.num_correct, first.num_problems, last.num_correct, last.num_problems)
-    verdict = "more than chance explains" if low > 0 or high < 0 else "chance alone can explain it"
-    return (
-        f"Change from first to last: {100 * (last.accuracy - first.accuracy):+.1f} points, 95% interval "
-        f"{100 * low:+.1f} to {100 * high:+.1f} (Newcombe, the two taken as independent samples): {verdict}."
-    )
+    return f"Change from first to last: {change_between(evaluations[0], evaluations[-1])}." if evaluations[1:] else ""
 
 
 def _tiles(steps: Sequence[Mapping[str, Any]], evaluations: Sequence[EvalRow]) -> list[Tile]:
     if not steps:
         return []
     tiles = [Tile("steps", str(steps[-1]["step"]))]
-    seconds = _known(steps, "time_step_s")
+    seconds = known(steps, "time_step_s")
     if seconds:
         tiles[0] = Tile(
             "steps", str(steps[-1]["step"]), f"{format_seconds(sum(seconds))}, {median(seconds):.1f} s each"
@@ -173,26 +121,17 @@ def _tiles(steps: Sequence[Mapping[str, Any]], evaluations: Sequence[EvalRow]) -
         tiles.append(
             Tile("evaluation accuracy", f"{first.accuracy:.1%} → {last.accuracy:.1%}", f"n = {last.num_problems}")
         )
-    groups = [row for row in steps if _known([row], "num_groups") and _known([row], "all_negative_share")]
-    all_negative = round(sum(row["num_groups"] * row["all_negative_share"] for row in groups))
-    total = round(sum(row["num_groups"] for row in groups))
+    total, all_negative, rescued = group_totals(steps)
     if total:
         tiles.append(Tile("all-negative groups", f"{all_negative / total:.0%}", f"{all_negative:,} of {total:,}"))
-    rescued = _known(steps, "num_rescued")
-    if rescued:
-        tiles.append(Tile("rescued by the judge", f"{sum(rescued):,.0f}", f"of {all_negative:,} all-negative groups"))
-    unscored = mean_of(_known(steps, "unscored_share"))
+        tiles.append(Tile("rescued by the judge", f"{rescued:,}", f"of {all_negative:,} all-negative groups"))
+    unscored = mean_of(known(steps, "unscored_share"))
     if unscored is not None:
         tiles.append(Tile("unscored", f"{unscored:.1%}", "of the responses; masked, never 0"))
-    speed = _known(steps, "tokens_per_s")
+    speed = known(steps, "tokens_per_s")
     if speed:
         tiles.append(Tile("throughput", f"{median(speed):,.0f}", "tokens/s, median"))
     return tiles
-
-
-def _known(steps: Sequence[Mapping[str, Any]], key: str) -> list[float]:
-    values = (number(row, key) for row in steps)
-    return [value for value in values if value == value]  # NaN is unequal to itself
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +16,13 @@ from sgpo_client.errors import ConfigError
 MARKER = "run.json"
 
 
-def prepare(config: TrainConfig, command: str) -> Path:
+def prepare(config: TrainConfig, command: str, problems: Mapping[str, int]) -> Path:
     """Make the run folder and write run.json.
+
+    Args:
+        config: the run's.
+        command: as it was typed.
+        problems: how many there are, by what they are for.
 
     Raises:
         ConfigError: when the folder holds another run, something that is no run at all, or cannot be made.
@@ -36,6 +42,7 @@ def prepare(config: TrainConfig, command: str) -> Path:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.model_dump(mode="json"),
         "fingerprint": config.fingerprint(),
+        "problems": dict(problems),
         "versions": {name: version(name) for name in ("sgpo", "torch", "transformers")},
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {platform.system()}",

@@ -1,4 +1,4 @@
-"""samples.jsonl and eval.jsonl: rows of what the policy wrote and how it was doing, each with its step."""
+"""Rows of what the policy wrote and how it was doing, each with its step: samples, rollouts and evaluations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sgpo_client.metrics import read_json_lines
+from sgpo_client.metrics import iter_json_lines
 from sgpo_client.types import ScoredGroup
 
 
@@ -21,9 +21,9 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def drop_rows_after(path: Path, step: int) -> None:
     """Remove the rows beyond ``step`` (a run goes on from there), and a torn last line."""
     if path.is_file():
-        kept = [row for _, row in read_json_lines(path) if row["step"] <= step]
         partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:  # row by row: rollouts may be many
+            file.writelines(json.dumps(row) + "\n" for _, row in iter_json_lines(path) if row["step"] <= step)
         partial.replace(path)
 
 
@@ -31,24 +31,28 @@ def sample_rows(
     step: int, groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]], limit: int
 ) -> list[dict[str, Any]]:
     """The first ``limit`` responses, taken from the groups in turn, with what was said of each."""
-    columns = [list(_group_rows(step, group, row)) for group, row in zip(groups, advantages, strict=True)]
+    columns = [list(group_rows(step, group, row)) for group, row in zip(groups, advantages, strict=True)]
     in_turn = [row for rows in zip_longest(*columns) for row in rows if row is not None]
     return in_turn[:limit]
 
 
-def _group_rows(step: int, group: ScoredGroup, advantages: Sequence[float]) -> Iterator[dict[str, Any]]:
+def group_rows(step: int, group: ScoredGroup, advantages: Sequence[float]) -> Iterator[dict[str, Any]]:
+    """All responses of a group with what was said of each; `sgpo_client.recorded` reads such rows as well."""
     for rollout, score, advantage in zip(group.rollouts, group.scores, advantages, strict=True):
         yield {
             "step": step,
+            "problem_id": group.problem.id,
             "problem": group.problem.text,
             "answer": group.problem.answer,
             "text": rollout.text,
             "truncated": rollout.truncated,
+            "num_tokens": len(rollout.response_ids),
             "status": score.status,
             "reward": score.reward,
             "acc": score.acc,
             "rts": score.rts,
             "first_error": score.first_error,
+            "num_steps": score.num_steps,
             "step_offsets": score.step_offsets,
             "error": None if score.error is None else f"{score.error.code}: {score.error.message}",
             "advantage": advantage,

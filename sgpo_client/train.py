@@ -1,5 +1,7 @@
 """Train a policy with SGPO or GRPO: ``sgpo-train CONFIG.toml [--set a.b=c] [--nproc N]``.
 
+``sgpo-train compare RUN RUN ...`` sets finished runs side by side (`sgpo_client.compare`).
+
 Runs on one rank as it is, on N with ``--nproc N`` or under torchrun. The configuration is read and checked before
 torch is imported.
 """
@@ -21,10 +23,16 @@ from sgpo_client.errors import ConfigError, DataError, ModelError, SgpoError
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sgpo-train``. Returns 0, 2 for wrong input, 1 when the run had to stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["compare"]:
+        from sgpo_client.compare import main as compare
+
+        return compare(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.nproc < 1:
         parser.error(f"--nproc {options.nproc}: give 1 or more")
+    if options.max_restarts < 0:
+        parser.error(f"--max-restarts {options.max_restarts}: give 0 or more")
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(
         level=logging.INFO if rank == 0 else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
@@ -32,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("stamina").setLevel(logging.ERROR)  # the client says once that it tries again
     try:
         config = load_config(options.config, options.set)
-        if options.nproc > 1 and "RANK" not in os.environ:
+        if (options.nproc > 1 or options.max_restarts) and "RANK" not in os.environ:
             from sgpo_client.launch import launch_ranks
 
-            return launch_ranks(options.nproc, _without_nproc(options))
+            return launch_ranks(options.nproc, _without_launch(options), options.max_restarts)
 
         from sgpo_client.assembly import run_training
 
@@ -48,16 +56,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sgpo-train", description="Train a language model with SGPO or GRPO.")
+    parser = argparse.ArgumentParser(
+        prog="sgpo-train",
+        description="Train a language model with SGPO or GRPO.",
+        epilog="sgpo-train compare RUN RUN ... [--output page.html] sets runs side by side.",
+    )
     parser.add_argument("config", type=Path, help="TOML file, see configs/")
     parser.add_argument(
         "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting (repeatable)"
     )
     parser.add_argument("--nproc", type=int, default=1, metavar="N", help="ranks on this machine (FSDP2); default 1")
+    parser.add_argument(
+        "--max-restarts",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how often to start all ranks again, from the newest checkpoint, when one died; default 0",
+    )
     return parser
 
 
-def _without_nproc(options: argparse.Namespace) -> list[str]:
+def _without_launch(options: argparse.Namespace) -> list[str]:
     return [str(options.config), *(part for override in options.set for part in ("--set", override))]
 
 

@@ -7,33 +7,33 @@ the step number to go on as if it had never stopped.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sgpo_client import checkpoint
-from sgpo_client.advantage import scored_group_advantages
+from sgpo_client.advantage import all_negative_weight, scored_group_advantages
 from sgpo_client.agreement import together
+from sgpo_client.ahead import Ahead
+from sgpo_client.checkpoint_writer import CheckpointWriter
+from sgpo_client.collector import Batch, Collector
 from sgpo_client.config import TrainConfig
 from sgpo_client.data import ProblemSampler
-from sgpo_client.distributed import World, all_reduce_sums, broadcast_object
-from sgpo_client.errors import RewardError
-from sgpo_client.evaluate import EvalCounts, evaluate
-from sgpo_client.fsdp import copy_weights
-from sgpo_client.metrics import MetricsWriter, StepDisplay, read_json_lines
+from sgpo_client.distributed import World, all_gather_objects, all_reduce_sums
+from sgpo_client.errors import CheckpointError, RewardError, SamplerError, TrainingError
+from sgpo_client.evaluate import eval_row, evaluate, merged
+from sgpo_client.examples import make_examples
+from sgpo_client.interrupt import StopSignal
+from sgpo_client.offline import OfflineGroups, centred_on_start
 from sgpo_client.reward_client import RewardClient
-from sgpo_client.rollout.hf import HFSampler, SamplingParams
 from sgpo_client.rollout.prompt import PromptBuilder
-from sgpo_client.samples import append_rows, sample_rows
-from sgpo_client.scoring import score_groups
+from sgpo_client.rollout.sampler import Sampler, SamplingParams
+from sgpo_client.run_log import RunLog
 from sgpo_client.step_metrics import PhaseClock, group_sums, step_metrics
-from sgpo_client.types import Example, Problem, Rollout, ScoredGroup
-from sgpo_client.update import PolicyUpdater
+from sgpo_client.types import Problem, ScoredGroup
+from sgpo_client.update import PolicyUpdater, UpdateStats
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +46,15 @@ class Parts:
 
     world: World
     updater: PolicyUpdater
-    sampler: HFSampler
+    sampler: Sampler
     prompts: PromptBuilder
     client: RewardClient
     problems: ProblemSampler
     eval_problems: list[Problem]
     folder: Path
+    stop: StopSignal
+    offline: OfflineGroups | None = None
+    """Recorded groups to train on; nothing is sampled for training then."""
 
 
 class Trainer:
@@ -65,148 +68,143 @@ class Trainer:
         self._config = config
         self._parts = parts
         self._step = start_step
-        table = config.rollout
-        self._sampling = SamplingParams(table.max_new_tokens, table.temperature, table.top_p, table.batch_size)
+        self._sampler_is_behind = True
+        self._collector = Collector(config, parts.sampler, parts.prompts, parts.client, parts.problems, parts.world)
+        self._ahead: Ahead[Batch] = Ahead(self._collector.begin, config.rollout.staleness, config.run.steps)
+        self._checkpoints = CheckpointWriter(
+            parts.folder / "checkpoints",
+            fingerprint=config.fingerprint(),
+            keep=config.run.keep_checkpoints,
+            background=config.run.async_save,
+        )
 
-    def run(self) -> None:
-        """Train to ``run.steps``, with an evaluation before and after.
+    def run(self) -> bool:
+        """Train to ``run.steps``, with an evaluation before and after, and every ``eval.every`` steps.
+
+        Returns:
+            False when SIGTERM ended it early; a checkpoint has been saved then.
 
         Raises:
-            RewardError: when the reward server stayed away past the deadline. A checkpoint has been saved then.
+            RewardError, SamplerError: when a server stayed away past the deadline. A checkpoint has been saved then.
         """
-        self._sync_sampler(PhaseClock())
-        if self._step == 0:
-            self._evaluate()
-        total = self._config.run.steps
         with (
-            StepDisplay(total, initial_step=self._step, rank=self._parts.world.rank) as display,
-            self._writer() as writer,
+            closing(self._ahead),
+            closing(self._collector),
+            RunLog(self._config, self._parts.folder, self._parts.world, self._step) as log,
         ):
-            while self._step < total:
-                metrics = self._train_step()
-                if writer is not None:
-                    writer.write(metrics)
-                    display.show(metrics)
+            self._evaluate_if_due(log)
+            while self._step < self._config.run.steps:
+                if self._parts.stop.on_any_rank():
+                    self.save()
+                    logger.info("stopped by SIGTERM after step %d; go on with --set run.resume=true", self._step)
+                    return False
+                self._train_step(log)
                 self._save_if_due()
-        self._evaluate()
+                self._evaluate_if_due(log)
+        return True
 
     def save(self) -> None:
         """Write a checkpoint of the finished steps; all ranks must call it."""
-        updater = self._parts.updater
-        checkpoint.save(
-            self._parts.folder / "checkpoints",
-            self._step,
-            updater.policy,
-            updater.optimizer,
-            extra={},
-            fingerprint=self._config.fingerprint(),
-            keep=self._config.run.keep_checkpoints,
-        )
+        self._begin_save()
+        self._checkpoints.wait()
 
-    def _train_step(self) -> dict[str, Any]:
+    def _begin_save(self) -> None:
+        self._checkpoints.save(self._step, self._parts.updater.policy, self._parts.updater.optimizer)
+
+    def _train_step(self, log: RunLog) -> None:
         clock = PhaseClock()
         with clock.phase("step"):
-            with clock.phase("sample"):
-                rollouts = self._sample()
-            with clock.phase("reward"):
-                groups = self._rewarded(lambda: self._score(rollouts))
-            advantages = [scored_group_advantages(group, self._config.algo) for group in groups]
+            batch = self._batch(clock)
+            groups = batch.groups
+            advantages = self._advantages(groups)
             with clock.phase("train"):
-                stats = self._parts.updater.update(*examples_of(groups, advantages), self._step)
-            if stats.num_sequences:
-                self._sync_sampler(clock)
+                stats = self._updated(groups, advantages)
+            self._sampler_is_behind |= stats.num_sequences > 0
         self._step += 1
-        self._write_samples(groups, advantages)
-        sums = all_reduce_sums(group_sums(groups))
-        return {
+        sums = all_reduce_sums({**group_sums([*groups, *batch.replaced]), "replaced": float(len(batch.replaced))})
+        metrics = {
             "step": self._step,
             **step_metrics(sums),
-            "loss": stats.loss,
-            "grad_norm": stats.grad_norm,
-            "clip_share": stats.clip_share,
-            "entropy": stats.entropy,
+            **stats.metrics(),
+            "num_replaced_groups": sums["replaced"],
             "lr": self._parts.updater.learning_rate,
-            "num_trained_sequences": stats.num_sequences,
             "tokens_per_s": sums["response_tokens"] / clock.seconds["step"],
             **{f"time_{name}_s": clock.seconds[name] for name in ("sample", "reward", "train", "sync", "step")},
         }
+        log.write_step(metrics, groups, advantages)
 
-    def _sample(self) -> list[tuple[Problem, list[Rollout]]]:
-        """G responses to each of this rank's problems of the step."""
-        config, parts = self._config, self._parts
-        batch = parts.problems.batch(self._step, config.rollout.prompts_per_step)
-        problems = batch[parts.world.rank :: parts.world.size]
-        size = config.rollout.group_size
-        prompts = [ids for ids in map(parts.prompts.token_ids, problems) for _ in range(size)]
-        seed = derive_seed(config.run.seed, self._step, parts.world.rank)
-        rollouts = parts.sampler.sample(prompts, self._sampling, seed)
-        return [(problem, rollouts[i * size : (i + 1) * size]) for i, problem in enumerate(problems)]
+    def _batch(self, clock: PhaseClock) -> Batch:
+        """This rank's scored groups of the step: recorded ones, or sampled by now."""
+        parts = self._parts
+        if parts.offline is not None:
+            return Batch(parts.offline.batch(self._step, self._config.rollout.prompts_per_step, parts.world))
+        self._sync_sampler(clock)
+        batch = self._served(lambda: self._ahead.take(self._step))
+        clock.seconds["sample"] += batch.sample_s
+        clock.seconds["reward"] += batch.reward_s
+        return batch
 
-    def _score(self, rollouts: list[tuple[Problem, list[Rollout]]]) -> list[ScoredGroup]:
-        return score_groups(self._parts.client, rollouts, self._config.shaping, self._config.reward.deadline_s)
+    def _advantages(self, groups: Sequence[ScoredGroup]) -> list[list[float]]:
+        """[groups][G] one advantage for each response."""
+        config = self._config
+        weight = all_negative_weight(config.sgpo, self._step, config.run.steps)
+        return [scored_group_advantages(group, config.algo.resolved, config.sgpo, weight) for group in groups]
 
-    def _rewarded(self, work: Callable[[], T]) -> T:
-        """``work``, which asks the reward server, on every rank; without an answer all save a checkpoint and stop."""
+    def _updated(self, groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]]) -> UpdateStats:
+        """Learn from the groups; when the numbers break down, save the last good weights and stop."""
+        examples, size = make_examples(
+            groups, advantages, self._config.sgpo, self._config.algo.resolved.mask_truncated, self._parts.prompts.decode
+        )
+        if self._parts.offline is not None:
+            examples = centred_on_start(examples)
+        try:
+            return self._parts.updater.update(examples, size, self._step)
+        except TrainingError as error:
+            self.save()
+            raise TrainingError(f"{error}. Stopped after step {self._step}") from error
+
+    def _served(self, work: Callable[[], T]) -> T:
+        """``work``, which asks servers, on every rank; without an answer all save a checkpoint and stop."""
         try:
             return together(work)
-        except RewardError as error:
+        except (RewardError, SamplerError) as error:
             self.save()
-            raise RewardError(
+            kind = SamplerError if isinstance(error, SamplerError) else RewardError
+            raise kind(
                 f"{error}. Stopped after step {self._step}, the checkpoint is in {self._parts.folder}; "
                 "when the server is back, go on with --set run.resume=true"
             ) from error
 
     def _sync_sampler(self, clock: PhaseClock) -> None:
+        """Give the sampler the present weights; nothing is being sampled afterwards."""
         with clock.phase("sync"):
-            copy_weights(self._parts.updater.policy, self._parts.sampler.model)
+            self._ahead.settle()
+            if self._sampler_is_behind:
+                self._served(lambda: self._parts.sampler.load_weights(self._parts.updater.policy))
+                self._sampler_is_behind = False
 
-    def _evaluate(self) -> None:
-        parts = self._parts
-        if not self._config.eval.enabled or not parts.eval_problems or self._is_evaluated():
+    def _evaluate_if_due(self, log: RunLog) -> None:
+        """Before the first step, after the last, and in between as `eval.every` says; never twice."""
+        table, parts = self._config.eval, self._parts
+        is_due = self._step in (0, self._config.run.steps) or (table.every and self._step % table.every == 0)
+        if not (table.enabled and parts.eval_problems and is_due) or log.is_evaluated(self._step):
             return
-        params = SamplingParams(self._config.eval.max_new_tokens, temperature=0, batch_size=self._sampling.batch_size)
+        clock = PhaseClock()
+        self._sync_sampler(clock)
+        params = SamplingParams(table.max_new_tokens, temperature=0, batch_size=self._config.rollout.batch_size)
         share = parts.eval_problems[parts.world.rank :: parts.world.size]
-        counts = self._rewarded(lambda: evaluate(parts.sampler, parts.prompts, parts.client, share, params))
-        total = EvalCounts(**{name: int(value) for name, value in all_reduce_sums(asdict(counts)).items()})
-        if parts.world.is_main and total.num_problems:
-            logger.info("step %d: %d of %d held-out answers right", self._step, total.num_correct, total.num_problems)
-            row = {"step": self._step, "accuracy": total.num_correct / total.num_problems, **asdict(total)}
-            append_rows(parts.folder / "eval.jsonl", [row])
-
-    def _is_evaluated(self) -> bool:
-        """Whether the interrupted run has done this step's evaluation: it is neither repeated nor left out."""
-        path = self._parts.folder / "eval.jsonl"
-        is_main = self._parts.world.is_main
-        return broadcast_object(is_main and any(row.get("step") == self._step for _, row in read_json_lines(path)))
-
-    def _write_samples(self, groups: list[ScoredGroup], advantages: list[list[float]]) -> None:
-        if self._parts.world.is_main:
-            rows = sample_rows(self._step, groups, advantages, self._config.run.samples_per_step)
-            append_rows(self._parts.folder / "samples.jsonl", rows)
-
-    def _writer(self) -> AbstractContextManager[MetricsWriter | None]:
-        if not self._parts.world.is_main:
-            return nullcontext()
-        return MetricsWriter(self._parts.folder / "metrics.jsonl", resume_step=self._step)
+        with clock.phase("eval"):
+            result = self._served(lambda: evaluate(parts.sampler, parts.prompts, parts.client, share, params))
+            result = merged(all_gather_objects(result))
+        log.write_evaluation(eval_row(self._step, result, parts.eval_problems) | {"time_s": clock.seconds["eval"]})
 
     def _save_if_due(self) -> None:
         every = self._config.run.save_every
-        if self._step == self._config.run.steps or (every and self._step % every == 0):
+        if self._step == self._config.run.steps:
             self.save()
-
-
-def examples_of(groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]]) -> tuple[list[Example], int]:
-    """Examples of this rank's groups, and the tokens that the loss is divided by: those of scored responses."""
-    examples, num_tokens = [], 0
-    for group, row in zip(groups, advantages, strict=True):
-        for rollout, score, advantage in zip(group.rollouts, group.scores, row, strict=True):
-            if score.reward is not None:
-                examples.append(Example(rollout.prompt_ids, rollout.response_ids, advantage))
-                num_tokens += len(rollout.response_ids)
-    return examples, num_tokens
-
-
-def derive_seed(*parts: int) -> int:
-    """A seed in [0, 2**63) that depends on all parts and their order."""
-    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+        elif every and self._step % every == 0:
+            try:
+                self._begin_save()
+            except CheckpointError as error:  # a full disk is no reason to lose what has been learnt
+                if self._parts.world.is_main:
+                    logger.warning("%s. Training goes on", error)

@@ -40,13 +40,16 @@ class Busy(Exception):
         self.retry_after_s = retry_after_s
 
 
-async def exchange(session: aiohttp.ClientSession, method: str, path: str, body: bytes | None) -> Reply:
+async def exchange(
+    session: aiohttp.ClientSession, method: str, path: str, body: bytes | None, idempotency_key: str | None = None
+) -> Reply:
     """Send one request and read the whole reply.
 
     Raises:
         aiohttp.ClientError, TimeoutError: when the exchange failed; see `backoff` for those worth another try.
     """
-    async with session.request(method, path, data=body, allow_redirects=False) as response:
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    async with session.request(method, path, data=body, headers=headers, allow_redirects=False) as response:
         return Reply(response.status, await response.read(), response.headers.get("Retry-After"))
 
 

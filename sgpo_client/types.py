@@ -37,6 +37,8 @@ class Rollout:
     """The response decoded without special tokens: what the reward server reads."""
     truncated: bool
     """True when sampling stopped at the token limit, not at an end-of-sequence token."""
+    logprobs: list[float] | None = None
+    """[R] log-probabilities that the tokens were drawn with, where the sampler was asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,19 @@ class Example:
     """[P]"""
     response_ids: list[int]
     """[R] every one of these tokens is trained on."""
-    advantage: float
-    """One advantage for the whole response; 0 for an unscored one."""
+    advantages: list[float]
+    """[R]; all 0 where there is nothing to learn but a reference model may pull."""
     old_logprobs: list[float] | None = None
     """[R] log-probabilities under the policy that is the centre of the clipping range; None means the present one."""
+    sampler_logprobs: list[float] | None = None
+    """[R] log-probabilities that the sampler drew with, where it is another program or an older policy."""
+
+    @property
+    def has_advantage(self) -> bool:
+        """Whether any token has an advantage other than 0."""
+        return any(self.advantages)
+
+    @property
+    def num_tokens(self) -> int:
+        """P + R."""
+        return len(self.prompt_ids) + len(self.response_ids)

@@ -16,13 +16,16 @@ LengthUnit = Literal["steps", "characters", "tokens"]
 
 @dataclass(frozen=True, slots=True)
 class ShapingParams:
-    """How a wrong response's verdict becomes a reward: ``cap * sigmoid(beta * (rts - gamma))``."""
+    """How a wrong response's verdict becomes a reward: ``cap * sigmoid(beta * (rts - gamma))``.
 
-    beta: float = 10.0
-    gamma: float = 0.5
-    cap: float = 0.5
-    length: LengthUnit = "steps"
-    apply_to: ApplyTo = "all_negative"
+    None: as the server's ``[shaping]`` says.
+    """
+
+    beta: float | None = 10.0
+    gamma: float | None = 0.5
+    cap: float | None = 0.5
+    length: LengthUnit | None = "steps"
+    apply_to: ApplyTo | None = "all_negative"
     """``none``: outcome rewards only, nothing is judged (the GRPO baseline, and evaluation)."""
 
 

@@ -1,94 +1,76 @@
 """Batched sampling with transformers.
 
-The sampler is a plain copy of the policy in the compute precision, beside the sharded one that is trained: `generate`
+The sampler is a plain copy of the policy in the compute precision, beside the sharded one that is trained: decoding
 then runs without gathering shards at every token. After each optimiser step the weights are copied over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from sgpo_client.fsdp import copy_weights
+from sgpo_client.rollout.attention import use_decode_attention
+from sgpo_client.rollout.decode import decode
+from sgpo_client.rollout.sampler import Sampler, SamplingParams
 from sgpo_client.types import Rollout
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How to sample; ``temperature`` 0 means greedy."""
+class HFSampler(Sampler):
+    """Samples responses to tokenised prompts with a model of the transformers library.
 
-    max_new_tokens: int
-    temperature: float = 1.0
-    top_p: float = 1.0
-    batch_size: int = 64
-    """Sequences decoded at once."""
-
-
-class HFSampler:
-    """Samples responses to tokenised prompts with `PreTrainedModel.generate`."""
+    Each token is drawn with a random number of its own, so a response depends on seed, weights and the prompt's
+    position, and on the batch that it shares only by rounding. What a model brings of a repetition penalty or top-k of
+    its own is not applied: responses would then come from another distribution than the one that the loss takes their
+    probabilities from.
+    """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model.eval()
+        use_decode_attention(model)
         self._tokenizer = tokenizer
-        self._eos_ids = _eos_token_ids(model, tokenizer)
-        # Many models bring a repetition penalty or top-k of their own, which `generate` would apply: responses would
-        # then come from another distribution than the one that the loss takes their probabilities from.
-        self.model.generation_config = GenerationConfig()
+        self._ends = eos_token_ids(model.generation_config, tokenizer)
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def sample(self, prompts: Sequence[list[int]], params: SamplingParams, seed: int) -> list[Rollout]:
-        """One response per prompt, in order. The same seed, weights and prompts give the same responses.
-
-        Args:
-            prompts: token ids of each prompt; repeat a prompt for several responses to it.
-            seed: seeds torch's global generator, which `generate` draws from.
-        """
-        torch.manual_seed(seed)
-        # Similar lengths share a batch: less padding. The order is restored below.
-        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        rollouts: dict[int, Rollout] = {}
+    def stream(
+        self, prompts: Sequence[list[int]], params: SamplingParams, seed: int
+    ) -> Generator[tuple[int, Rollout], None, None]:
+        """See `Sampler.stream`. Responses to the same prompt are decoded side by side, so a group is finished early."""
+        uniform = torch.rand(
+            len(prompts), params.max_new_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        )
+        # Similar lengths share a batch: less padding.
+        order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), prompts[index]))
         for start in range(0, len(order), params.batch_size):
             indices = order[start : start + params.batch_size]
-            for index, rollout in zip(indices, self._sample_batch([prompts[i] for i in indices], params), strict=True):
-                rollouts[index] = rollout
-        return [rollouts[index] for index in range(len(prompts))]
+            batch = [prompts[index] for index in indices]
+            pad_id = self._tokenizer.pad_token_id
+            for response in decode(self.model, batch, params, uniform[indices], self._ends, pad_id):
+                yield (
+                    indices[response.row],
+                    Rollout(
+                        prompt_ids=batch[response.row],
+                        response_ids=response.tokens,
+                        text=response_text(self._tokenizer, response.tokens),
+                        truncated=not response.ended,
+                        logprobs=response.logprobs if params.logprobs else None,
+                    ),
+                )
 
-    def _sample_batch(self, prompts: list[list[int]], params: SamplingParams) -> list[Rollout]:
-        width = max(len(prompt) for prompt in prompts)
-        pad = self._tokenizer.pad_token_id
-        device = self.model.device
-        input_ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)  # (B, P)
-        attention_mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-        choice = (
-            {"do_sample": True, "temperature": params.temperature, "top_p": params.top_p, "top_k": 0}
-            if params.temperature > 0
-            else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        )
-        output = self.model.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            max_new_tokens=params.max_new_tokens,
-            pad_token_id=pad,
-            eos_token_id=self._eos_ids,
-            **choice,
-        )
-        return [self._rollout(prompt, row[width:]) for prompt, row in zip(prompts, output.tolist(), strict=True)]
-
-    def _rollout(self, prompt: list[int], tokens: list[int]) -> Rollout:
-        end = next((i for i, token in enumerate(tokens) if token in self._eos_ids), None)
-        response = tokens if end is None else tokens[: end + 1]
-        return Rollout(
-            prompt_ids=prompt,
-            response_ids=response,
-            text=self._tokenizer.decode(response, skip_special_tokens=True).strip(),
-            truncated=end is None,
-        )
+    def load_weights(self, policy: PreTrainedModel) -> None:
+        """See `Sampler.load_weights`."""
+        copy_weights(policy, self.model)
 
 
-def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def response_text(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:
+    """The response as the reward server reads it: without special tokens and white space around it."""
+    text: str = tokenizer.decode(token_ids, skip_special_tokens=True)
+    return text.strip()
+
+
+def eos_token_ids(generation: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Every token that ends a response: the generation config's and the tokenizer's."""
-    configured = model.generation_config.eos_token_id
+    configured = generation.eos_token_id
     ids = set(configured if isinstance(configured, list) else [configured]) | {tokenizer.eos_token_id}
     return sorted(token for token in ids if token is not None)

@@ -28,6 +28,11 @@ class PromptBuilder:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of response tokens without special ones, as the reward server reads it (before it is stripped)."""
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True)
+        return text
+
     def drop_too_long(self, problems: Sequence[Problem]) -> list[Problem]:
         """The problems whose prompt fits into ``rollout.max_prompt_tokens``; the others are counted in a warning."""
         kept = [problem for problem in problems if len(self.token_ids(problem)) <= self._max_tokens]

@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
 from sgpo_client import checkpoint
+from sgpo_client.checkpoint_writer import CheckpointWriter
 from sgpo_client.dcp_reader import SafeReader
 from sgpo_client.distributed import World
 from sgpo_client.errors import CheckpointError
@@ -38,11 +39,11 @@ def _step(world: World, parts: Parts) -> None:
     """A step on data drawn from this rank's own generators, so that their state decides it."""
     policy, optimizer = parts
     seed = random.randrange(1000) + int(np.random.randint(1000)) + int(torch.randint(1000, ()))
-    batches = make_micro_batches(make_examples(4, seed=seed + world.rank), 1000)
+    batches = make_micro_batches(make_examples(4, seed=seed + world.rank), 1000, lambda _: 0.01)
     begin_micro_batch(policy, Sharding(), is_last=True)
     (batch,) = batches
     logprobs = response_logprobs(policy, batch, 1.0).logprobs
-    policy_loss(logprobs, None, batch.advantages, batch.response_mask, 0.2, 0.2, 100).loss.backward()
+    policy_loss(logprobs, None, batch.advantages, batch.weights, batch.response_mask, 0.2, 0.2).loss.backward()
     optimizer.step()
     optimizer.zero_grad()
 
@@ -59,7 +60,7 @@ def _weights(parts: Parts) -> dict[str, torch.Tensor]:
 
 def _save(folder: Path, step: int, parts: Parts, world: World, keep: int = 2) -> None:
     extra = {"cursor": step * 10 + world.rank, "table": torch.tensor([world.rank])}
-    checkpoint.save(folder, step, *parts, extra, fingerprint=FINGERPRINT, keep=keep)
+    CheckpointWriter(folder, fingerprint=FINGERPRINT, keep=keep).save(step, *parts, extra)
 
 
 def _straight(world: World, folder: Path) -> list[dict[str, torch.Tensor]]:

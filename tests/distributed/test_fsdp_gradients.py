@@ -6,6 +6,7 @@ Gradients, not losses or weights after a step: Adam and clipping hide a wrong co
 from __future__ import annotations
 
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -31,9 +32,11 @@ TEMPERATURE = 0.7
 Gradients = dict[str, torch.Tensor]
 
 
-def _loss(model: PreTrainedModel, batch: MicroBatch, num_tokens: int) -> torch.Tensor:
+def _loss(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
     logprobs = response_logprobs(model, batch, TEMPERATURE).logprobs
-    return policy_loss(logprobs, batch.old_logprobs, batch.advantages, batch.response_mask, 0.2, 0.28, num_tokens).loss
+    return policy_loss(
+        logprobs, batch.old_logprobs, batch.advantages, batch.weights, batch.response_mask, 0.2, 0.28
+    ).loss
 
 
 def _reference(examples: list[Example], *, tied: bool) -> Gradients:
@@ -49,7 +52,7 @@ def _reference(examples: list[Example], *, tied: bool) -> Gradients:
             new = logprobs[start + offset - 1, token]
             old = new.detach() if example.old_logprobs is None else torch.tensor(example.old_logprobs[offset])
             ratio = torch.exp(new - old)
-            advantage = example.advantage
+            advantage = example.advantages[offset]
             loss = loss - torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.28) * advantage) / num_tokens
     loss.backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -62,6 +65,8 @@ class Case(NamedTuple):
     shares: tuple[int, int]
     """Examples of each rank."""
     max_tokens: tuple[int, int]
+    checkpointing: bool = False
+    max_logits: int = 1 << 26
 
 
 def _sharded_gradients(world: World, case: Case) -> tuple[Gradients, float, float]:
@@ -69,13 +74,17 @@ def _sharded_gradients(world: World, case: Case) -> tuple[Gradients, float, floa
     examples = make_examples(sum(case.shares), old_logprobs=case.old_logprobs)
     num_tokens = sum(len(example.response_ids) for example in examples)
     mine = examples[: case.shares[0]] if world.rank == 0 else examples[case.shares[0] :]
-    batches = make_micro_batches(mine, case.max_tokens[world.rank])
+    batches = make_micro_batches(mine, case.max_tokens[world.rank], lambda _: 1 / num_tokens)
     batches = pad_to(batches, int(all_reduce_max(len(batches))))
     sharding = Sharding(reshard=case.reshard)
-    model = shard(tiny_model(tied=case.tied), world, sharding)
-    for index, batch in enumerate(batches):
-        begin_micro_batch(model, sharding, is_last=index == len(batches) - 1)
-        _loss(model, batch, num_tokens).backward()
+    model = tiny_model(tied=case.tied)
+    if case.checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    shard(model, world, sharding)
+    with patch("sgpo_client.logprobs._MAX_LOGITS", case.max_logits):
+        for index, batch in enumerate(batches):
+            begin_micro_batch(model, sharding, is_last=index == len(batches) - 1)
+            _loss(model, batch).backward()
     gradients = {name: parameter.grad.full_tensor().clone() for name, parameter in model.named_parameters()}
     norm = clip_grad_norm(model, max_norm=0.01)
     clipped = {name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()}
@@ -101,6 +110,10 @@ CASES = {
     "old log-probabilities": Case(True, False, True, (5, 3), (64, 64)),
     "a rank without examples": Case(True, False, False, (0, 6), (64, 64)),
     "a rank without examples, untied, resharded": Case(False, True, False, (6, 0), (40, 40)),
+    "logits in chunks": Case(True, False, True, (5, 3), (64, 64), max_logits=64 * 7),
+    "logits in chunks, untied, resharded": Case(False, True, False, (6, 0), (64, 64), max_logits=64 * 7),
+    "blocks computed again": Case(True, False, False, (2, 9), (200, 40), checkpointing=True),
+    "all of it, resharded": Case(True, True, False, (4, 4), (64, 64), checkpointing=True, max_logits=64),
 }
 
 
@@ -136,10 +149,10 @@ def _precisions(world: World) -> tuple[Gradients, Gradients]:
     for dtype in (torch.float32, torch.bfloat16):
         sharding = Sharding(param_dtype=dtype)
         model = shard(tiny_model(), world, sharding)
-        batches = make_micro_batches(examples, 64)
+        batches = make_micro_batches(examples, 64, lambda _: 1 / num_tokens)
         for index, batch in enumerate(batches):
             begin_micro_batch(model, sharding, is_last=index == len(batches) - 1)
-            _loss(model, batch, num_tokens).backward()
+            _loss(model, batch).backward()
         results.append({name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()})
     return results[0], results[1]
 
@@ -151,9 +164,9 @@ def _manual_bfloat16(examples: list[Example]) -> Gradients:
         parameter.data = parameter.data.bfloat16()
     num_tokens = sum(len(example.response_ids) for example in examples)
     sums = {name: torch.zeros(parameter.shape) for name, parameter in model.named_parameters()}
-    for batch in make_micro_batches(examples, 64):
+    for batch in make_micro_batches(examples, 64, lambda _: 1 / num_tokens):
         model.zero_grad()
-        _loss(model, batch, num_tokens).backward()
+        _loss(model, batch).backward()
         for name, parameter in model.named_parameters():
             sums[name] += parameter.grad.float()
     return sums

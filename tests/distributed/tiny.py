@@ -29,6 +29,11 @@ def tiny_model(*, tied: bool = True, seed: int = 0, hidden_size: int = 32) -> Pr
     return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32).train()
 
 
+def equal_weights(_: Example) -> float:
+    """The weight of every token in a loss that is a plain sum."""
+    return 1.0
+
+
 def make_examples(count: int, *, seed: int = 0, old_logprobs: bool = False) -> list[Example]:
     """Random examples of very different lengths and advantages of both signs."""
     rng = random.Random(seed)
@@ -40,5 +45,6 @@ def make_examples(count: int, *, seed: int = 0, old_logprobs: bool = False) -> l
     for _ in range(count):
         prompt, response = tokens(1, 12), tokens(1, 20)
         old = [rng.uniform(-6, -1) for _ in response] if old_logprobs else None
-        examples.append(Example(prompt, response, advantage=rng.uniform(-2, 2), old_logprobs=old))
+        advantages = [rng.uniform(-2, 2)] * len(response)
+        examples.append(Example(prompt, response, advantages, old_logprobs=old))
     return examples

@@ -80,6 +80,14 @@ async def test_slow_request_is_given_up_and_tried_again(fault: Answer) -> None:
         assert len(server.requests) == 2
 
 
+async def test_request_and_call_that_run_out_of_time_together() -> None:
+    """Either may end first; the call must end in both cases."""
+    async with stub(hang) as server:
+        for _ in range(5):
+            with pytest.raises(RewardUnavailable, match=r"gave no answer within 0.2 s"):
+                await asyncio.wait_for(ask(server.url, make_groups(1), timeout_s=0.2, deadline_s=0.2), 60)
+
+
 async def test_deadline_holds_while_every_request_hangs() -> None:
     async with stub(hang) as server:
         begin = time.monotonic()

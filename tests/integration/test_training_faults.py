@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -14,13 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def sgpo_train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sgpo_client.train", *map(str, arguments)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+from tests.integration.training_run import ROOT, command, environment, rows, sets, sgpo_train
 
 
 def unused_port() -> int:
@@ -43,7 +36,7 @@ def unused_port() -> int:
 )
 def test_wrong_input(overrides: list[str], code: int, words: list[str], tmp_path: Path, tiny_policy: Path) -> None:
     settings = [f"model.name={tiny_policy}", f"run.output_dir={tmp_path / 'run'}", *overrides]
-    result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+    result = sgpo_train("configs/debug.toml", *sets(*settings))
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
     [line] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -60,18 +53,19 @@ def test_no_server_at_the_url(tmp_path: Path, tiny_policy: Path) -> None:
         "reward.deadline_s=3",
         "eval.enabled=false",
     ]
-    result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+    result = sgpo_train("configs/debug.toml", *sets(*settings))
     assert result.returncode == 1, result.stderr
     assert "Traceback" not in result.stderr
     assert url in result.stderr
 
 
 @contextmanager
-def reward_server(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def reward_server(folder: Path, *arguments: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A reward server that is not the trainer's own: its URL and its process."""
     url_file = folder / "url"
-    command = [sys.executable, "-m", "reward_server", *arguments, "--port", "0", "--url-file", str(url_file)]
-    server = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    url_file.unlink(missing_ok=True)
+    start = [sys.executable, "-m", "reward_server", *arguments, "--port", str(port), "--url-file", str(url_file)]
+    server = subprocess.Popen(start, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         while not url_file.exists():
             assert server.poll() is None
@@ -95,7 +89,7 @@ def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) 
             f"reward.url={url}",
             "reward.deadline_s=3",
         ]
-        result = sgpo_train("configs/debug.toml", *[part for text in settings for part in ("--set", text)])
+        result = sgpo_train("configs/debug.toml", *sets(*settings))
     assert result.returncode == 1, result.stderr
     assert "its judge does not" in result.stderr
     assert "Traceback" not in result.stderr
@@ -116,12 +110,9 @@ def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
             "rollout.max_new_tokens=8",
         ]
         trainer = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "sgpo_client.train", "configs/debug.toml", "--nproc", "2"),
-                *[part for text in settings for part in ("--set", text)],
-            ],
+            command("configs/debug.toml", "--nproc", 2, *sets(*settings)),
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment(),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -135,3 +126,43 @@ def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
     assert "run.resume=true" in stderr
     steps = len((folder / "metrics.jsonl").read_text().splitlines())
     assert (folder / "checkpoints" / f"step-{steps:06d}").is_dir()
+
+
+@pytest.mark.slow
+def test_a_server_that_comes_back_is_waited_for_and_nothing_counts_as_zero(tmp_path: Path, tiny_policy: Path) -> None:
+    folder = tmp_path / "run"
+    server_config = tmp_path / "server.toml"
+    server_config.write_text('[defences]\nenabled = false\n[judge]\nkind = "scripted"\nfirst_error = 1\n')
+    with reward_server(tmp_path, "--config", str(server_config)) as (url, server):
+        settings = [
+            f"model.name={tiny_policy}",
+            f"run.output_dir={folder}",
+            f"reward.url={url}",
+            "reward.deadline_s=120",
+            "run.steps=30",
+            "rollout.max_new_tokens=24",
+            "eval.enabled=false",
+        ]
+        trainer = subprocess.Popen(
+            command("configs/debug.toml", *sets(*settings)),
+            cwd=ROOT,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
+            assert trainer.poll() is None
+            time.sleep(0.1)
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+    time.sleep(6)  # long enough for the run to meet the closed port
+    done = len(rows(folder / "metrics.jsonl"))
+    assert trainer.poll() is None
+    with reward_server(tmp_path, "--config", str(server_config), port=int(url.rpartition(":")[2])):
+        _, stderr = trainer.communicate(timeout=200)
+    assert trainer.returncode == 0, stderr
+    assert "trying again" in stderr
+    metrics = rows(folder / "metrics.jsonl")
+    assert [row["step"] for row in metrics] == list(range(1, 31))
+    assert done < 30, "the server was gone while the run went on"
+    assert all(row["unscored_share"] == 0 for row in metrics)

@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.integration.training_run import rows, sets, sgpo_train, write_config
+
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
-
-RUN = """
-[run]
-steps = 3
-save_every = 2
-[model]
-dtype = "float32"
-[data]
-source = "reasoning_gym"
-name = "gsm_symbolic"
-num_problems = 12
-num_eval_problems = 3
-[rollout]
-prompts_per_step = 3
-group_size = 4
-max_new_tokens = 40
-[optim]
-lr = 1e-3
-micro_batch_tokens = 512
-[reward]
-deadline_s = 20
-[reward.shaping]
-length = "characters"
-[eval]
-max_new_tokens = 8
-"""
-
-# The second step is always called wrong; measured in characters, rewards of random text then differ. With defences all
-# of it would be at the floor.
-JUDGE = """
-[judge]
-kind = "scripted"
-first_error = 1
-[defences]
-enabled = false
-"""
 
 
 @pytest.fixture
 def config(tmp_path: Path, tiny_policy: Path) -> Path:
-    path = tmp_path / "run.toml"
-    judge = tmp_path / "server.toml"
-    judge.write_text(JUDGE)
-    text = RUN.replace("[model]", f'[model]\nname = "{tiny_policy}"')
-    path.write_text(text.replace("[reward]", f'[reward]\nserver_config = "{judge}"'))
-    return path
-
-
-def sgpo_train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sgpo_client.train", *map(str, arguments)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
-
-
-def rows(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return write_config(tmp_path, tiny_policy)
 
 
 def without_times(row: dict[str, object]) -> dict[str, object]:
@@ -102,8 +48,7 @@ def test_resume_takes_the_same_next_step_bit_for_bit(config: Path, tmp_path: Pat
         (resumed, ["run.steps=2", "run.export=false"]),
         (resumed, ["run.resume=true"]),
     ):
-        overrides = [part for text in [f"run.output_dir={folder}", *extra] for part in ("--set", text)]
-        result = sgpo_train(*common, *overrides)
+        result = sgpo_train(*common, *sets(f"run.output_dir={folder}", *extra))
         assert result.returncode == 0, result.stderr
     expected, actual = rows(straight / "metrics.jsonl"), rows(resumed / "metrics.jsonl")
     assert list(map(without_times, actual)) == list(map(without_times, expected))
@@ -129,7 +74,37 @@ def test_grpo_asks_no_judge(config: Path, tmp_path: Path) -> None:
 def test_several_epochs_clip_against_the_policy_that_sampled(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     overrides = ["algo.epochs=3", "run.steps=1", f"run.output_dir={folder}", "optim.lr=0.05"]
-    result = sgpo_train(config, *[part for text in overrides for part in ("--set", text)])
+    result = sgpo_train(config, *sets(*overrides))
     assert result.returncode == 0, result.stderr
     [row] = rows(folder / "metrics.jsonl")
     assert row["clip_share"] > 0, "with so large a learning rate the third pass must leave the clipping range"
+
+
+VARIANTS = {
+    "rloo, outcome rewards only": ["algo.name=rloo"],
+    "dapo with every wrong response judged": ["algo.name=dapo", "sgpo.groups=every_wrong", "algo.mask_truncated=false"],
+    "prefix credit and a reference model": [
+        "sgpo.credit=prefix",
+        "sgpo.suffix_penalty=0.01",
+        "sgpo.scale=std_floor",
+        "sgpo.weight_end=0.5",
+        "sgpo.schedule=linear",
+        "algo.kl_coef=0.1",
+        "algo.epochs=2",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_algorithm_runs(name: str, config: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    overrides = ["run.steps=2", "eval.enabled=false", "run.export=false", f"run.output_dir={folder}", *VARIANTS[name]]
+    result = sgpo_train(config, *sets(*overrides))
+    assert result.returncode == 0, result.stderr
+    metrics = rows(folder / "metrics.jsonl")
+    assert len(metrics) == 2
+    learns = name != "rloo, outcome rewards only"
+    assert all((row["num_trained_sequences"] > 0) == learns for row in metrics), metrics
+    if "algo.kl_coef=0.1" in VARIANTS[name]:
+        assert all(row["kl"] is not None for row in metrics)
+        assert metrics[1]["kl"] > 0

@@ -22,7 +22,8 @@ def write(tmp_path: Path, text: str) -> Path:
     ("table", "key", "value", "words"),
     [
         ("algo", "naem", "sgpo", ["unknown key 'algo.naem'", "did you mean 'algo.name'"]),
-        ("algo", "name", "ppo", ["'algo.name' = 'ppo'", "'grpo' or 'sgpo'"]),
+        ("algo", "name", "ppo", ["'algo.name' = 'ppo'", "'rloo', 'dapo' or 'sgpo'"]),
+        ("algo", "name", "drgrpo", ["'algo.name' = 'drgrpo'", "did you mean 'dr_grpo'?"]),
         ("run", "steps", "many", ["'run.steps' = 'many'", "integer"]),
         ("run", "steps", 0, ["'run.steps' = 0", "greater than or equal to 1"]),
         ("rollout", "group_size", 1, ["'rollout.group_size' = 1"]),
@@ -105,3 +106,34 @@ def test_fingerprint_ignores_only_what_may_change_between_sessions() -> None:
     assert patient.fingerprint() == base
     for change in ({"run": {"seed": 1}}, {"algo": {"name": "grpo"}}, {"optim": {"lr": 1.0}}, {"model": {"name": "n"}}):
         assert parse_config({**MINIMAL, **change}, "x").fingerprint() != base
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"sgpo": {"groups": "none"}}, ["algo.name = 'sgpo'", "sgpo.groups = 'none'", "'grpo'"]),
+        ({"algo": {"name": "grpo"}, "sgpo": {"scale": "std"}}, ["'grpo' judges nothing", "sgpo.scale"]),
+        ({"algo": {"ratio": "sequence"}, "sgpo": {"credit": "prefix"}}, ["sgpo.credit", "algo.ratio = 'sequence'"]),
+        ({"algo": {"name": "rloo", "reduction": "token_mean"}}, ["sequence_sum", "reduction = 'sequence_mean'"]),
+        ({"sgpo": {"schedule": "linear"}}, ["needs weight_end"]),
+        ({"sgpo": {"weight_end": 0.1}}, ["weight_end = 0.1 does nothing", "schedule"]),
+        ({"sgpo": {"suffix_penalty": 0.1}}, ["suffix_penalty does nothing", "credit = 'prefix'"]),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named_with_the_way_out(tables: dict, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**MINIMAL, **tables}, "run.toml")
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "rloo", "dapo"])
+def test_sgpo_goes_with_any_algorithm(name: str) -> None:
+    assert parse_config({**MINIMAL, "algo": {"name": name}}, "x").shaping.apply_to == "none"
+    config = parse_config({**MINIMAL, "algo": {"name": name}, "sgpo": {"groups": "every_wrong"}}, "x")
+    assert config.shaping.apply_to == "every_wrong"
+
+
+def test_an_algorithms_name_sets_what_is_left_out() -> None:
+    dapo = parse_config({**MINIMAL, "algo": {"name": "dapo", "clip_eps_high": 0.5}}, "x").algo.resolved
+    assert (dapo.normalize, dapo.reduction, dapo.clip_eps_low, dapo.clip_eps_high) == ("std", "token_mean", 0.2, 0.5)
+    assert (dapo.mask_truncated, dapo.dynamic_sampling) == (True, 3)

@@ -1,8 +1,8 @@
-"""The loss against a brute-force loop and TRL's own code: values and gradients."""
+"""The loss against a brute-force loop: values and gradients."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import pytest
 import torch
@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from sgpo_client.advantage import group_advantages
 from sgpo_client.logprobs import response_logprobs
-from sgpo_client.loss import policy_loss
+from sgpo_client.loss import BatchSize, policy_loss, token_weight
 from sgpo_client.microbatch import make_micro_batches
+from sgpo_client.settings.algo import RatioLevel, Reduction
 from sgpo_client.types import Example
 from tests.distributed.tiny import make_examples, tiny_model
 
 LOW, HIGH = 0.2, 0.28
+BOUNDS = {"clip_eps_low": LOW, "clip_eps_high": HIGH}
 
 
 def _tensors(seed: int, rows: int = 5, columns: int = 7) -> dict[str, torch.Tensor]:
@@ -28,39 +30,47 @@ def _tensors(seed: int, rows: int = 5, columns: int = 7) -> dict[str, torch.Tens
     return {
         "logprobs": (old + 1.4 * (torch.rand(rows, columns) - 0.5)).requires_grad_(),
         "old_logprobs": old,
-        "advantages": torch.randn(rows),
+        "advantages": torch.randn(rows, columns),
+        "weights": torch.rand(rows, columns),
         "mask": mask,
     }
 
 
-def _brute_force(tensors: dict[str, torch.Tensor], num_tokens: int) -> tuple[torch.Tensor, int, float]:
-    """Loss, clipped tokens and sum of ratios, one token at a time."""
-    loss, clipped, ratios = torch.zeros(()), 0, 0.0
-    for row, advantage in enumerate(tensors["advantages"].tolist()):
-        for column in range(tensors["mask"].shape[1]):
+def _ratio(tensors: dict[str, torch.Tensor], row: int, column: int, level: RatioLevel) -> torch.Tensor:
+    """One token's ratio, or its response's."""
+    if level == "token":
+        return torch.exp(tensors["logprobs"][row, column] - tensors["old_logprobs"][row, column])
+    columns = tensors["mask"][row].nonzero().flatten()
+    log_ratios = [tensors["logprobs"][row, c] - tensors["old_logprobs"][row, c] for c in columns]
+    return torch.exp(sum(log_ratios) / (len(log_ratios) if level == "sequence" else 1))
+
+
+def _brute_force(tensors: dict[str, torch.Tensor], level: RatioLevel) -> tuple[torch.Tensor, int]:
+    """Loss and clipped tokens, one token at a time."""
+    loss, clipped = torch.zeros(()), 0
+    for row, advantages in enumerate(tensors["advantages"].tolist()):
+        for column, advantage in enumerate(advantages):
             if not tensors["mask"][row, column]:
                 continue
-            ratio = torch.exp(tensors["logprobs"][row, column] - tensors["old_logprobs"][row, column])
-            ratios += ratio.item()
+            ratio = _ratio(tensors, row, column, level)
             if advantage > 0 and ratio > 1 + HIGH:
                 clipped, term = clipped + 1, torch.tensor((1 + HIGH) * advantage)
             elif advantage < 0 and ratio < 1 - LOW:
                 clipped, term = clipped + 1, torch.tensor((1 - LOW) * advantage)
             else:
                 term = ratio * advantage
-            loss = loss - term / num_tokens
-    return loss, clipped, ratios
+            loss = loss - term * tensors["weights"][row, column]
+    return loss, clipped
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 10_000), num_tokens=st.integers(1, 500))
-def test_agrees_with_brute_force(seed: int, num_tokens: int) -> None:
+@given(seed=st.integers(0, 10_000), level=st.sampled_from(["token", "sequence", "sequence_sum"]))
+def test_agrees_with_brute_force(seed: int, level: RatioLevel) -> None:
     tensors = _tensors(seed)
-    output = policy_loss(**tensors, clip_eps_low=LOW, clip_eps_high=HIGH, num_tokens=num_tokens)
-    loss, clipped, ratios = _brute_force(tensors, num_tokens)
+    output = policy_loss(**tensors, **BOUNDS, ratio_level=level)
+    loss, clipped = _brute_force(tensors, level)
     torch.testing.assert_close(output.loss, loss, rtol=1e-5, atol=1e-6)
     assert (int(output.num_clipped), int(output.num_tokens)) == (clipped, int(tensors["mask"].sum()))
-    assert float(output.ratio_sum) == pytest.approx(ratios, rel=1e-5)
     (gradient,) = torch.autograd.grad(output.loss, tensors["logprobs"])
     (expected,) = torch.autograd.grad(loss, tensors["logprobs"])
     torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
@@ -69,30 +79,31 @@ def test_agrees_with_brute_force(seed: int, num_tokens: int) -> None:
 def test_micro_batches_and_ranks_add_up() -> None:
     """Shares of the loss, each over the global count of tokens, sum to the loss of the whole."""
     tensors = _tensors(3, rows=6)
-    whole = policy_loss(**tensors, clip_eps_low=LOW, clip_eps_high=HIGH, num_tokens=40).loss
+    whole = policy_loss(**tensors, **BOUNDS).loss
     parts = []
     for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
         share = {name: value[rows] for name, value in tensors.items()}
-        parts.append(policy_loss(**share, clip_eps_low=LOW, clip_eps_high=HIGH, num_tokens=40).loss)
+        parts.append(policy_loss(**share, **BOUNDS).loss)
     torch.testing.assert_close(sum(parts), whole)
 
 
 def test_without_old_logprobs_the_gradient_is_that_of_plain_policy_gradient() -> None:
     tensors = _tensors(4)
-    output = policy_loss(**{**tensors, "old_logprobs": None}, clip_eps_low=LOW, clip_eps_high=HIGH, num_tokens=10)
+    output = policy_loss(**{**tensors, "old_logprobs": None}, **BOUNDS)
     output.loss.backward()
-    expected = -tensors["advantages"][:, None] * tensors["mask"] / 10
+    expected = -tensors["advantages"] * tensors["weights"] * tensors["mask"]
     torch.testing.assert_close(tensors["logprobs"].grad, expected)
     assert int(output.num_clipped) == 0
 
 
 def test_nothing_leaks_from_behind_the_mask() -> None:
     tensors = _tensors(5)
-    clean = policy_loss(**tensors, clip_eps_low=LOW, clip_eps_high=HIGH, num_tokens=10)
+    clean = policy_loss(**tensors, **BOUNDS)
     (expected,) = torch.autograd.grad(clean.loss, tensors["logprobs"])
     for garbage in (float("nan"), float("-inf"), 1e9):
-        dirty = {**tensors, "old_logprobs": tensors["old_logprobs"].masked_fill(~tensors["mask"], garbage)}
-        output = policy_loss(**dirty, clip_eps_low=LOW, clip_eps_high=HIGH, num_tokens=10)
+        names = ("old_logprobs", "advantages", "weights")
+        dirty = tensors | {name: tensors[name].masked_fill(~tensors["mask"], garbage) for name in names}
+        output = policy_loss(**dirty, **BOUNDS)
         (gradient,) = torch.autograd.grad(output.loss, tensors["logprobs"])
         assert torch.equal(output.loss, clean.loss)
         assert torch.equal(gradient, expected)
@@ -100,10 +111,10 @@ def test_nothing_leaks_from_behind_the_mask() -> None:
 
 def _example_gradients(examples: list[Example], num_tokens: int) -> dict[str, torch.Tensor]:
     model = tiny_model()
-    for batch in make_micro_batches(examples, 64):
+    for batch in make_micro_batches(examples, 64, lambda _: 1 / num_tokens):
         logprobs = response_logprobs(model, batch, 0.8).logprobs
-        arguments = (batch.old_logprobs, batch.advantages, batch.response_mask, LOW, HIGH, num_tokens)
-        policy_loss(logprobs, *arguments).loss.backward()
+        columns = (batch.old_logprobs, batch.advantages, batch.weights, batch.response_mask)
+        policy_loss(logprobs, *columns, LOW, HIGH).loss.backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
@@ -115,7 +126,7 @@ def test_an_unscored_response_has_no_part_in_the_gradient() -> None:
     def gradients(rewards: list[float | None], kept: list[int]) -> dict[str, torch.Tensor]:
         advantages = group_advantages(rewards, "none")
         examples = [
-            Example(drawn[index].prompt_ids, drawn[index].response_ids, advantage)
+            Example(drawn[index].prompt_ids, drawn[index].response_ids, [advantage] * len(drawn[index].response_ids))
             for index, advantage in zip(kept, advantages, strict=True)
         ]
         return _example_gradients(examples, num_tokens)
@@ -128,76 +139,24 @@ def test_an_unscored_response_has_no_part_in_the_gradient() -> None:
         assert not torch.allclose(counted_as_zero[name], gradient, rtol=1e-2)
 
 
-@pytest.fixture(scope="module")
-def trainer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from tests.unit.trl_reference import make_trainer
-
-    trainer = make_trainer(
-        tmp_path_factory.mktemp("trl"), loss_type="dapo", epsilon=LOW, epsilon_high=HIGH, temperature=0.7, beta=0.0
-    )
-    trainer.current_gradient_accumulation_steps = trainer.args.steps_per_generation = 1
-    return trainer
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("with_old", [True, False])
-def test_agrees_with_trl_on_the_same_tensors(with_old: bool, trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    tensors = _tensors(7)
-    if not with_old:
-        tensors.pop("old_logprobs")
-    ids = torch.zeros(5, 7, dtype=torch.long)
-    inputs = {
-        "prompt_ids": ids[:, :1],
-        "prompt_mask": torch.ones(5, 1),
-        "completion_ids": ids,
-        "completion_mask": tensors["mask"].int(),
-        "advantages": tensors["advantages"],
-        "num_items_in_batch": torch.tensor(33),
-    }
-    if with_old:
-        inputs["old_per_token_logps"] = tensors["old_logprobs"]
-    given_logprobs = (tensors["logprobs"], torch.zeros(5, 7), None)
-    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", lambda *_, **__: given_logprobs)
-    theirs = trainer._compute_loss(trainer.model, inputs)
-    ours = policy_loss(
-        tensors["logprobs"], tensors.get("old_logprobs"), tensors["advantages"], tensors["mask"], LOW, HIGH, 33
-    ).loss
-    torch.testing.assert_close(ours, theirs)
-    (our_gradient,) = torch.autograd.grad(ours, tensors["logprobs"])
-    (their_gradient,) = torch.autograd.grad(theirs, tensors["logprobs"])
-    torch.testing.assert_close(our_gradient, their_gradient)
+def test_k3_divergence_by_hand() -> None:
+    """One token, twice as probable under the reference: 2 - log 2 - 1; the gradient is log new - log ref."""
+    logprobs = torch.log(torch.tensor([[0.2, 0.4]])).requires_grad_()
+    reference = torch.log(torch.tensor([[0.4, 0.9]]))
+    mask = torch.tensor([[True, False]])
+    ones = torch.ones(1, 2)
+    output = policy_loss(logprobs, None, 0 * ones, ones, mask, **BOUNDS, ref_logprobs=reference, kl_coef=0.5)
+    assert float(output.kl_sum) == pytest.approx(1 - math.log(2))
+    assert output.loss.item() == pytest.approx(0.5 * (1 - math.log(2)))
+    output.loss.backward()
+    assert logprobs.grad.tolist()[0] == pytest.approx([-0.5 * math.log(2), 0.0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("old_logprobs", [True, False])
-def test_agrees_with_trl_from_tokens_to_the_gradients_of_the_weights(old_logprobs: bool, trainer: Any) -> None:
-    """TRL pads prompts on the left and uses a mask; the micro-batches here pad on the right and use none."""
-    examples = make_examples(6, old_logprobs=old_logprobs)
-    num_tokens = sum(len(example.response_ids) for example in examples)
-    prompts = [torch.tensor(example.prompt_ids) for example in examples]
-    responses = [torch.tensor(example.response_ids) for example in examples]
-
-    def pad(rows: list[torch.Tensor], side: str) -> torch.Tensor:
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_side=side)
-
-    inputs = {
-        "prompt_ids": pad(prompts, "left"),
-        "prompt_mask": pad([torch.ones_like(row) for row in prompts], "left"),
-        "completion_ids": pad(responses, "right"),
-        "completion_mask": pad([torch.ones_like(row) for row in responses], "right"),
-        "advantages": torch.tensor([example.advantage for example in examples]),
-        "num_items_in_batch": torch.tensor(num_tokens),
-    }
-    if old_logprobs:
-        inputs["old_per_token_logps"] = pad([torch.tensor(example.old_logprobs) for example in examples], "right")
-    trainer.model.zero_grad()
-    trainer._compute_loss(trainer.model, inputs).backward()
-    model = tiny_model()
-    for batch in make_micro_batches(examples, 64):
-        logprobs = response_logprobs(model, batch, 0.7).logprobs
-        arguments = (batch.old_logprobs, batch.advantages, batch.response_mask, LOW, HIGH, num_tokens)
-        policy_loss(logprobs, *arguments).loss.backward()
-    theirs = dict(trainer.model.named_parameters())
-    for name, parameter in model.named_parameters():
-        assert parameter.grad.abs().max() > 1e-4
-        torch.testing.assert_close(parameter.grad, theirs[name].grad, rtol=1e-3, atol=2e-5)
+@pytest.mark.parametrize(
+    ("reduction", "weights"),
+    [("token_mean", [1 / 12, 1 / 12]), ("sequence_mean", [1 / 8, 1 / 40]), ("constant", [1 / 80, 1 / 80])],
+)
+def test_token_weights_by_hand(reduction: Reduction, weights: list[float]) -> None:
+    """Two of four scored responses, of 2 and 10 tokens; 20 is the limit."""
+    size = BatchSize(num_tokens=12, num_sequences=4)
+    assert [token_weight(reduction, size, length, 20) for length in (2, 10)] == pytest.approx(weights)

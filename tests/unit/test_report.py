@@ -15,9 +15,11 @@ import pytest
 from sgpo_client.errors import DataError
 from sgpo_client.intervals import newcombe, wilson
 from sgpo_client.report import main, write_report
-from sgpo_client.report_charts import CHARTS, moving_mean
+from sgpo_client.report_chart_list import SECTIONS
+from sgpo_client.report_drawing import moving_mean
 from sgpo_client.report_samples import cut, sample_groups
 
+CHARTS = [chart for section in SECTIONS for chart in section.charts]
 XSS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -76,7 +78,8 @@ def sample(**changes: Any) -> dict[str, Any]:
 
 def write_run(folder: Path, *, steps: int = 3, samples: list[dict[str, Any]] | None = None, **facts: Any) -> str:
     keys = {series.key for chart in CHARTS for series in chart.series} | {"time_step_s", "num_groups"}
-    metrics = [{**dict.fromkeys(keys, 0.5), "num_groups": 8, "step": step} for step in range(1, steps + 1)]
+    known = {**dict.fromkeys(keys, 0.5), "num_groups": 8, "rts_histogram": [1, 0, 3]}
+    metrics = [{**known, "step": step} for step in range(1, steps + 1)]
     evals = [
         {"step": 0, "accuracy": 0.6, "num_problems": 80, "num_correct": 48},
         {"step": steps, "accuracy": 0.8, "num_problems": 70, "num_correct": 56},
@@ -275,3 +278,13 @@ def test_the_command_works_without_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "report.html")
+
+
+def test_of_many_evaluations_the_table_shows_some_from_first_to_last(tmp_path: Path) -> None:
+    rows = [{"step": step, "num_problems": 80, "num_correct": 40} for step in range(0, 501, 5)]
+    write_jsonl(tmp_path / "eval.jsonl", rows)
+    html = write_report(tmp_path).read_text()
+    assert "12 of 101 evaluations." in html
+    assert html.count('class="track"') == 12
+    assert "before training" in html
+    assert "after step 500" in html

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from sgpo_client.advantage import scored_group_advantages
-from sgpo_client.config import AlgoTable
 from sgpo_client.errors import RewardUnavailable
-from sgpo_client.loss import policy_loss
+from sgpo_client.examples import make_examples
+from sgpo_client.loss import BatchSize, policy_loss
 from sgpo_client.microbatch import make_micro_batches
 from sgpo_client.scoring import score_groups
+from sgpo_client.settings.algo import AlgoTable
+from sgpo_client.settings.sgpo import SgpoTable
 from sgpo_client.step_metrics import group_sums, is_rescued, step_metrics
-from sgpo_client.trainer import examples_of
-from sgpo_client.types import Problem, Rollout, ScoredGroup
+from sgpo_client.types import Example, Problem, Rollout, ScoredGroup
 from sgpo_client.wire import GroupScores, ItemError, ResponseScore, RewardGroup, ShapingParams
 
 PROBLEM = Problem(id="p", text="1 + 1?", answer="2")
@@ -51,12 +53,21 @@ def scored_group(scores: list[ResponseScore]) -> ScoredGroup:
     return group
 
 
+def advantages_of(group: ScoredGroup) -> list[float]:
+    return scored_group_advantages(group, AlgoTable().resolved, SgpoTable())
+
+
+def examples_of(group: ScoredGroup, mask_truncated: bool = False) -> tuple[list[Example], BatchSize]:
+    return make_examples([group], [advantages_of(group)], SgpoTable(), mask_truncated, decode=lambda ids: "")
+
+
 def loss_of(group: ScoredGroup) -> float:
-    examples, num_tokens = examples_of([group], [scored_group_advantages(group, AlgoTable())])
+    examples, size = examples_of(group)
     total = 0.0
-    for batch in make_micro_batches(examples, 1000):
+    for batch in make_micro_batches(examples, 1000, lambda _: 1 / size.num_tokens):
         logprobs = -(batch.input_ids[:, 1:] * 0.1)
-        output = policy_loss(logprobs, logprobs - 0.05, batch.advantages, batch.response_mask, 0.2, 0.2, num_tokens)
+        columns = batch.advantages, batch.weights, batch.response_mask
+        output = policy_loss(logprobs, logprobs - 0.05, *columns, 0.2, 0.2)
         total += float(output.loss)
     return total
 
@@ -71,14 +82,32 @@ def test_an_unscored_response_leaves_no_trace_in_the_loss() -> None:
     assert loss_of(without) == pytest.approx(by_hand)
     assert loss_of(with_unscored) == loss_of(without)
     assert loss_of(as_zero) != pytest.approx(by_hand, rel=0.05)
-    assert scored_group_advantages(with_unscored, AlgoTable()) == pytest.approx([0.15, -0.15, 0.0])
+    assert advantages_of(with_unscored) == pytest.approx([0.15, -0.15, 0.0])
 
 
 def test_an_unscored_response_is_not_trained_on() -> None:
     group = scored_group([judged(0, 0.4, 0.75), unscored(1), judged(2, 0.1, 0.25)])
-    examples, num_tokens = examples_of([group], [scored_group_advantages(group, AlgoTable())])
+    examples, size = examples_of(group)
     assert [example.response_ids[0] for example in examples] == [5, 7]
-    assert num_tokens == 3 + 5
+    assert size == BatchSize(num_tokens=3 + 5, num_sequences=2)
+
+
+def test_a_response_without_tokens_is_not_trained_on_and_counts_in_its_groups_baseline() -> None:
+    empty = replace(rollout(1), response_ids=[], text="")
+    group = scored_group([judged(0, 0.4, 0.75), judged(1, 0.0, 0.0)])
+    group = replace(group, rollouts=[rollout(0), empty])
+    [example], size = examples_of(group)
+    assert example.advantages == pytest.approx([0.2] * 3)
+    assert size == BatchSize(num_tokens=3, num_sequences=1)
+
+
+def test_truncated_responses_are_left_out_when_asked_to() -> None:
+    group = scored_group([judged(0, 0.4, 0.75), judged(1, 0.1, 0.25)])
+    group = replace(group, rollouts=[replace(rollout(0), truncated=True), rollout(1)])
+    assert examples_of(group)[1] == BatchSize(num_tokens=7, num_sequences=2)
+    [example], size = examples_of(group, mask_truncated=True)
+    assert size == BatchSize(num_tokens=4, num_sequences=1)
+    assert example.advantages == pytest.approx([-0.15] * 4), "it still counts in the baseline of its group"
 
 
 def test_what_the_server_is_asked() -> None:

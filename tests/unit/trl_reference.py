@@ -1,8 +1,8 @@
-"""TRL's GRPOTrainer on a tiny model: the independent reference for advantages, loss and log-probabilities."""
+"""TRL's trainers on a tiny model: the independent reference for advantages, loss and log-probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,24 @@ from tests.distributed.tiny import VOCABULARY, tiny_model
 
 def make_trainer(folder: Path, *, rewards: Sequence[float | None] = (), **settings: Any) -> Any:
     """A GRPOTrainer for groups of 4 whose reward function returns ``rewards`` as they are."""
+    from trl import GRPOConfig, GRPOTrainer
+
+    return _make(GRPOTrainer, GRPOConfig, folder, rewards, settings)
+
+
+def make_rloo_trainer(folder: Path, **settings: Any) -> Any:
+    """The same with TRL's RLOOTrainer."""
+    from trl import RLOOConfig, RLOOTrainer
+
+    return _make(RLOOTrainer, RLOOConfig, folder, (), settings)
+
+
+def _make(trainer: Any, config: Any, folder: Path, rewards: Sequence[float | None], settings: Mapping[str, Any]) -> Any:
     from datasets import Dataset
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
     from transformers import PreTrainedTokenizerFast
-    from trl import GRPOConfig, GRPOTrainer
 
     words = ["<pad>", "<eos>", *(f"w{index}" for index in range(VOCABULARY - 4)), "a", "b"]
     tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="<pad>"))
@@ -36,10 +48,10 @@ def make_trainer(folder: Path, *, rewards: Sequence[float | None] = (), **settin
         "gradient_checkpointing": False,
         **settings,
     }
-    return GRPOTrainer(
+    return trainer(
         model=tiny_model(),
         reward_funcs=reward,
-        args=GRPOConfig(**arguments),
+        args=config(**arguments),
         train_dataset=Dataset.from_list([{"prompt": "a b"}] * 8),
         processing_class=PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", padding_side="left"

@@ -1,0 +1,33 @@
+"""SIGTERM as a wish to stop: noted when it comes, met by all ranks together between two steps."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from sgpo_client.distributed import all_reduce_max
+
+
+class StopSignal:
+    """Within its block SIGTERM does not end this process. To be entered in the main thread."""
+
+    def __init__(self) -> None:
+        self._received = False
+        self._former: Any = None
+
+    def __enter__(self) -> Self:
+        self._former = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGTERM, self._former)
+
+    def on_any_rank(self) -> bool:
+        """Whether any rank has received SIGTERM; all must ask at the same point."""
+        return all_reduce_max(float(self._received)) > 0
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._received = True

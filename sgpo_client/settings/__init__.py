@@ -1,0 +1,1 @@
+"""The tables of a training configuration, one file each."""
