@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.util import Finalize
 from typing import ParamSpec, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,10 @@ class CpuPool:
             return ThreadPoolExecutor(max_workers=1, thread_name_prefix="cpu")
         # Not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._num_processes, context, initializer=begin_process)
+        executor = ProcessPoolExecutor(self._num_processes, context, initializer=begin_process)
+        # A server that is one of several, and leaves in a hurry, would wait for processes that nobody has told to end.
+        Finalize(self, executor.shutdown, kwargs={"wait": False, "cancel_futures": True}, exitpriority=0)
+        return executor
 
 
 def begin_process() -> None:

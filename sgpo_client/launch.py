@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 
 def launch_ranks(num_ranks: int, arguments: Sequence[str], max_restarts: int = 0) -> int:

@@ -86,8 +86,8 @@ def hacking() -> list[RunSpec]:
     """A free form: the policy may stop early and write steps that claim nothing. Answers to guess, and not."""
     undefended = replace(PREFIX, name="SGPO, prefix credit, no defences", defended=False)
     easy, hard = (Task(length=4, modulus=modulus, free_form=True) for modulus in (5, 199))
-    pairs = ((easy, GRPO), (easy, EVERY_PREFIX), (hard, GRPO), (hard, undefended), (hard, PREFIX))
-    return [spec for task, arm in pairs for spec in seeds(RunSpec(arm, task, tokens=RunSpec.tokens // 2))]
+    pairs = ((easy, GRPO), (easy, EVERY_PREFIX), (hard, undefended), (hard, PREFIX))
+    return [spec for task, arm in pairs for spec in seeds(RunSpec(arm, task, tokens=RunSpec.tokens // 4))]
 
 
 def rates() -> list[RunSpec]:

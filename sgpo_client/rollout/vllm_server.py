@@ -81,13 +81,14 @@ class VllmServerSampler(Sampler):
         pending = {
             loop.create_task(self._respond(slots, index, prompt, params, seed)) for index, prompt in enumerate(prompts)
         }
+        done: set[asyncio.Task[tuple[int, Rollout]]] = set()
         try:
             while pending:
                 done, pending = self.run(_first_of(pending))
                 for task in done:
                     yield task.result()
         finally:
-            self.run(_cancelled(pending))
+            self.run(_cancelled(done | pending))
 
     def load_weights(self, policy: PreTrainedModel) -> None:
         """See `Sampler.load_weights`. Every rank returns when the server has the new weights."""
@@ -166,7 +167,7 @@ async def _first_of(tasks: set[asyncio.Task[T]]) -> tuple[set[asyncio.Task[T]], 
 
 
 async def _cancelled(tasks: set[asyncio.Task[T]]) -> None:
-    """End the tasks."""
+    """End the tasks; what they raised is forgotten."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

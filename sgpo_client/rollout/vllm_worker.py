@@ -4,7 +4,7 @@ vLLM's own transports (NCCL, CUDA IPC) need GPUs on both sides; this one follows
 The server's command:
 
     VLLM_SERVER_DEV_MODE=1 python -m vllm.entrypoints.openai.api_server --model MODEL
-        --logprobs-mode processed_logprobs --generation-config vllm
+        --logprobs-mode processed_logprobs --generation-config vllm --enable-scale-out
         --worker-extension-cls sgpo_client.rollout.vllm_worker.WeightReceiver
         --weight-transfer-config '{"backend": "sgpo"}'
 """

@@ -53,7 +53,7 @@ def vllm_server(model: Path, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"]
     command += ["--max-model-len", "128", "--max-num-seqs", "8", "--kv-cache-memory-bytes", str(1 << 29)]
-    command += ["--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"]
+    command += ["--logprobs-mode", "processed_logprobs", "--generation-config", "vllm", "--enable-scale-out"]
     command += ["--worker-extension-cls", "sgpo_client.rollout.vllm_worker.WeightReceiver"]
     command += ["--weight-transfer-config", '{"backend": "sgpo"}']
     with log.open("w") as output:
@@ -84,14 +84,13 @@ def test_as_a_server(smollm2: Path, tmp_path: Path) -> None:
 
 def test_two_ranks_train_on_what_vllm_samples(smollm2: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, smollm2)
-    overrides = ["run.steps=2", "run.export=false", "eval.enabled=false", "rollout.engine=vllm", "rollout.group_size=2"]
-    overrides += ["rollout.prompts_per_step=2", "rollout.max_new_tokens=24", "rollout.max_prompt_tokens=400"]
+    overrides = ["run.steps=2", "run.export=false", "eval.enabled=false", "rollout.engine=vllm"]
+    overrides += ["rollout.prompts_per_step=2", "rollout.max_new_tokens=64", "rollout.max_prompt_tokens=400"]
     overrides += ["rollout.vllm.kv_cache_gb=0.5", f"run.output_dir={tmp_path / 'run'}", "optim.lr=1e-4"]
     result = sgpo_train(config, "--nproc", 2, *sets(*overrides), timeout_s=800)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
     metrics = rows(tmp_path / "run" / "metrics.jsonl")
     assert [row["num_groups"] for row in metrics] == [2, 2]
-    learnt = [row for row in metrics if row["num_trained_sequences"]]
-    assert learnt
+    assert all(row["num_trained_sequences"] and row["grad_norm"] > 0 for row in metrics), metrics
     # Both compute in float32: what is left of a mismatch is the order of sums. Old weights would be far above.
-    assert all(row["mismatch_logprob"] < 1e-3 for row in learnt), metrics
+    assert all(row["mismatch_logprob"] < 1e-3 for row in metrics), metrics
