@@ -46,14 +46,16 @@ def train(url: str, model: str, output: Path, steps: int) -> None:
             scale_rewards="none",  # keeps small differences small: see docs/integrations/trl.md
             num_generations=GROUP_SIZE,
             per_device_train_batch_size=GROUP_SIZE,
-            max_completion_length=80,
+            max_completion_length=64,
+            gradient_checkpointing=False,
+            model_init_kwargs={"dtype": "bfloat16"},
             max_steps=steps,
             learning_rate=1e-5,
             logging_steps=1,
             report_to="none",
             save_strategy="no",
             use_cpu=True,
-            bf16=True,
+            bf16=False,
         ),
         train_dataset=Dataset.from_list(problems(64)),
     )

@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 logger = logging.getLogger(__name__)
 
+EXIT_PRIORITY = 100
 ParamT = ParamSpec("ParamT")
 ResultT = TypeVar("ResultT")
 
@@ -103,7 +104,8 @@ class CpuPool:
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(self._num_processes, context, initializer=begin_process)
         # A server that is one of several, and leaves in a hurry, would wait for processes that nobody has told to end.
-        Finalize(self, executor.shutdown, kwargs={"wait": False, "cancel_futures": True}, exitpriority=0)
+        # Ahead of the executor's own queue, which is closed at 10 and could not tell them any more.
+        Finalize(self, executor.shutdown, kwargs={"cancel_futures": True}, exitpriority=EXIT_PRIORITY)
         return executor
 
 

@@ -27,7 +27,7 @@ from sgpo_client.settings.optim import OptimTable
 from sgpo_client.settings.reward import RewardTable
 from sgpo_client.settings.rollout import RolloutTable
 from sgpo_client.settings.run import RunTable
-from sgpo_client.settings.sgpo import Groups, SgpoTable
+from sgpo_client.settings.sgpo import Credit, Groups, SgpoTable
 from sgpo_client.settings.table import Table
 from sgpo_client.wire import ShapingParams
 
@@ -65,6 +65,11 @@ class TrainConfig(Table):
                 f"sgpo.credit = 'prefix' with algo.ratio = '{self.algo.resolved.ratio}': tokens of one response differ "
                 "in their advantages and need ratios of their own; set algo.ratio = 'token' or sgpo.credit = 'response'"
             )
+        if self.sgpo.suffix_penalty and self.credit == "response":
+            raise ValueError(
+                f"sgpo.suffix_penalty with algo.ratio = '{self.algo.resolved.ratio}': it needs credit = 'prefix', and "
+                "that tokens with ratios of their own; set algo.ratio = 'token', or leave suffix_penalty out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -84,6 +89,12 @@ class TrainConfig(Table):
     def groups(self) -> Groups:
         """Whose wrong responses are judged."""
         return self.sgpo.groups or ("all_negative" if self.algo.name == "sgpo" else "none")
+
+    @property
+    def credit(self) -> Credit:
+        """How the advantage of a judged response is spread over its tokens."""
+        splittable = self.algo.resolved.ratio == "token" and self.offline.verdicts is None
+        return self.sgpo.credit or ("prefix" if splittable else "response")
 
     @property
     def shaping(self) -> ShapingParams:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sgpo_client.settings.sgpo import SgpoTable
+from sgpo_client.settings.sgpo import Credit
 from sgpo_client.types import Rollout
 from sgpo_client.wire import ResponseScore
 
@@ -31,7 +31,7 @@ def prefix_advantages(advantage: float, num_tokens: int, first_wrong: int, suffi
 
 
 def token_advantages(
-    rollout: Rollout, score: ResponseScore, advantage: float, sgpo: SgpoTable, decode: Decode
+    rollout: Rollout, score: ResponseScore, advantage: float, credit: Credit, suffix_penalty: float, decode: Decode
 ) -> list[float]:
     """[R] advantages of a response's tokens.
 
@@ -39,15 +39,16 @@ def token_advantages(
         rollout: the response.
         score: what the server said of it; only judged responses with a first wrong step are split.
         advantage: of the response.
-        sgpo: `credit` and `suffix_penalty`.
+        credit: whether to split them.
+        suffix_penalty: see `prefix_advantages`.
         decode: token ids to the text that `Rollout.text` was stripped from.
     """
     num_tokens = len(rollout.response_ids)
-    if sgpo.credit == "response" or score.first_error is None or score.step_offsets is None:
+    if credit == "response" or score.first_error is None or score.step_offsets is None:
         return [advantage] * num_tokens
     start, _ = score.step_offsets[score.first_error]
     first_wrong = token_at(rollout.response_ids, start, decode)
-    return prefix_advantages(advantage, num_tokens, first_wrong, sgpo.suffix_penalty)
+    return prefix_advantages(advantage, num_tokens, first_wrong, suffix_penalty)
 
 
 def token_at(token_ids: Sequence[int], position: int, decode: Decode) -> int:

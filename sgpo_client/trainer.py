@@ -152,8 +152,14 @@ class Trainer:
 
     def _updated(self, groups: Sequence[ScoredGroup], advantages: Sequence[Sequence[float]]) -> UpdateStats:
         """Learn from the groups; when the numbers break down, save the last good weights and stop."""
+        config = self._config
         examples, size = make_examples(
-            groups, advantages, self._config.sgpo, self._config.algo.resolved.mask_truncated, self._parts.prompts.decode
+            groups,
+            advantages,
+            self._parts.prompts.decode,
+            credit=config.credit,
+            suffix_penalty=config.sgpo.suffix_penalty,
+            mask_truncated=config.algo.resolved.mask_truncated,
         )
         if self._parts.offline is not None:
             examples = centred_on_start(examples)

@@ -100,6 +100,7 @@ def noise(results: Results) -> str:
         rows.append(
             [
                 judge_name(judge),
+                str(len(finished(prefix, results))),
                 ends(prefix, results).text(),
                 ends(prefix, results, "progress").text(2),
                 gain(prefix, grpo, results).text(sign=True),
@@ -108,6 +109,7 @@ def noise(results: Results) -> str:
         )
     head = [
         "judge",
+        "seeds",
         "accuracy",
         "right steps",
         "accuracy - GRPO's",

@@ -33,9 +33,10 @@ class SgpoTable(Table):
     quantum: float = Field(default=0.0, ge=0, lt=1)
     """Rewards of judged responses are rounded to multiples of this; 0: not. Differences within the judge's noise then
     make no advantage."""
-    credit: Credit = "response"
-    """``response``: every token has its response's advantage. ``prefix``: in judged responses the tokens before the
-    first wrong step are never punished and those from it on never rewarded (arXiv 2601.18984)."""
+    credit: Credit | None = None
+    """``response``: every token has its response's advantage (the paper). ``prefix``: in judged responses the tokens
+    before the first wrong step are never punished and those from it on never rewarded (arXiv 2601.18984). Not set:
+    prefix, where tokens have ratios of their own and it is known where steps begin (docs/results/learning.md)."""
     suffix_penalty: float = Field(default=0.0, ge=0)
     """With prefix credit: taken off the advantage of every token from the first wrong step on."""
 
@@ -45,6 +46,6 @@ class SgpoTable(Table):
             raise ValueError(f"schedule = '{self.schedule}' needs weight_end, the weight at the last step")
         if self.schedule == "constant" and self.weight_end is not None:
             raise ValueError(f"weight_end = {self.weight_end:g} does nothing: set schedule = 'linear' or 'cosine'")
-        if self.suffix_penalty and self.credit != "prefix":
-            raise ValueError("suffix_penalty does nothing: set credit = 'prefix'")
+        if self.suffix_penalty and self.credit == "response":
+            raise ValueError("suffix_penalty does nothing with credit = 'response': set credit = 'prefix'")
         return self

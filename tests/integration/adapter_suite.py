@@ -52,8 +52,11 @@ class Outcome:
 class Driver(Protocol):
     """Calls an adapter as its trainer does."""
 
-    failure: Literal["none", "raise", "outcome"]
-    """What a missing verdict is by default: the reward None, an error of the call, or outcome rewards for its group."""
+    @property
+    def failure(self) -> Literal["none", "raise", "outcome"]:
+        """What a missing verdict is by default: None, an error of the call, or outcome rewards for its group."""
+        ...
+
     joins: bool
     """Whether it sends single responses, for the server to join."""
     mixed_sizes: bool

@@ -37,7 +37,8 @@ class Threads:
 
 def run(parts: Sequence[Sequence[Sample] | Exception], score: Any) -> list[Any]:
     """What every rank gets, an exception included."""
-    barrier, values = threading.Barrier(len(parts)), {}
+    barrier = threading.Barrier(len(parts))
+    values: dict[int, Any] = {}
 
     def one(rank: int) -> Any:
         def read() -> Sequence[Sample]:

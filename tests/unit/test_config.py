@@ -117,7 +117,11 @@ def test_fingerprint_ignores_only_what_may_change_between_sessions() -> None:
         ({"algo": {"name": "rloo", "reduction": "token_mean"}}, ["sequence_sum", "reduction = 'sequence_mean'"]),
         ({"sgpo": {"schedule": "linear"}}, ["needs weight_end"]),
         ({"sgpo": {"weight_end": 0.1}}, ["weight_end = 0.1 does nothing", "schedule"]),
-        ({"sgpo": {"suffix_penalty": 0.1}}, ["suffix_penalty does nothing", "credit = 'prefix'"]),
+        (
+            {"sgpo": {"suffix_penalty": 0.1, "credit": "response"}},
+            ["suffix_penalty does nothing", "credit = 'prefix'"],
+        ),
+        ({"algo": {"ratio": "sequence"}, "sgpo": {"suffix_penalty": 0.1}}, ["suffix_penalty", "ratio = 'sequence'"]),
     ],
 )
 def test_settings_that_contradict_each_other_are_named_with_the_way_out(tables: dict, words: list[str]) -> None:
@@ -137,3 +141,17 @@ def test_an_algorithms_name_sets_what_is_left_out() -> None:
     dapo = parse_config({**MINIMAL, "algo": {"name": "dapo", "clip_eps_high": 0.5}}, "x").algo.resolved
     assert (dapo.normalize, dapo.reduction, dapo.clip_eps_low, dapo.clip_eps_high) == ("std", "token_mean", 0.2, 0.5)
     assert (dapo.mask_truncated, dapo.dynamic_sampling) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    ("tables", "credit"),
+    [
+        ({}, "prefix"),
+        ({"sgpo": {"credit": "response"}}, "response"),
+        ({"algo": {"ratio": "sequence"}}, "response"),
+        ({"offline": {"path": "r.jsonl", "verdicts": "v.jsonl"}}, "response"),
+        ({"offline": {"path": "r.jsonl"}}, "prefix"),
+    ],
+)
+def test_credit_is_split_where_it_can_be(tables: dict, credit: str) -> None:
+    assert parse_config({**MINIMAL, **tables}, "x").credit == credit

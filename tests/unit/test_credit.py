@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgpo_client.credit import prefix_advantages, token_advantages, token_at
-from sgpo_client.settings.sgpo import SgpoTable
+from sgpo_client.settings.sgpo import Credit
 from sgpo_client.types import Rollout
 from sgpo_client.wire import ResponseScore
 
-PREFIX = SgpoTable(credit="prefix")
 WORDS = ["", " ", "3", " * 4", " = ", "13", "\n", "So", " 13 -", " 2 =", " 11", "\nThe", " answer", " is 11."]
 
 
@@ -46,23 +45,22 @@ def test_the_first_wrong_step_begins_at_its_token(first_error: int, first_wrong_
 
 def test_a_bad_response_is_punished_from_its_first_wrong_step_on() -> None:
     rollout = _rollout(RESPONSE)
-    found = token_advantages(rollout, _judged(rollout, 1), -0.3, PREFIX, decode)
+    found = token_advantages(rollout, _judged(rollout, 1), -0.3, "prefix", 0.0, decode)
     assert found == [0.0] * 6 + [-0.3] * 7
 
 
 def test_a_better_response_is_paid_up_to_its_first_wrong_step() -> None:
     rollout = _rollout(RESPONSE)
-    assert token_advantages(rollout, _judged(rollout, 1), 0.3, PREFIX, decode) == [0.3] * 6 + [0.0] * 7
-    strict = SgpoTable(credit="prefix", suffix_penalty=0.1)
-    assert token_advantages(rollout, _judged(rollout, 1), 0.3, strict, decode) == [0.3] * 6 + [-0.1] * 7
+    assert token_advantages(rollout, _judged(rollout, 1), 0.3, "prefix", 0.0, decode) == [0.3] * 6 + [0.0] * 7
+    assert token_advantages(rollout, _judged(rollout, 1), 0.3, "prefix", 0.1, decode) == [0.3] * 6 + [-0.1] * 7
 
 
 @pytest.mark.parametrize(
-    ("sgpo", "first_error"), [(SgpoTable(), 1), (PREFIX, None)], ids=["whole responses", "no wrong step known"]
+    ("credit", "first_error"), [("response", 1), ("prefix", None)], ids=["whole responses", "no wrong step known"]
 )
-def test_otherwise_every_token_has_its_responses_advantage(sgpo: SgpoTable, first_error: int | None) -> None:
+def test_otherwise_every_token_has_its_responses_advantage(credit: Credit, first_error: int | None) -> None:
     rollout = _rollout(RESPONSE)
-    assert token_advantages(rollout, _judged(rollout, first_error), -0.3, sgpo, decode) == [-0.3] * 13
+    assert token_advantages(rollout, _judged(rollout, first_error), -0.3, credit, 0.0, decode) == [-0.3] * 13
 
 
 @given(ids=st.lists(st.integers(0, len(WORDS) - 1), max_size=20), data=st.data())

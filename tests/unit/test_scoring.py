@@ -58,7 +58,9 @@ def advantages_of(group: ScoredGroup) -> list[float]:
 
 
 def examples_of(group: ScoredGroup, mask_truncated: bool = False) -> tuple[list[Example], BatchSize]:
-    return make_examples([group], [advantages_of(group)], SgpoTable(), mask_truncated, decode=lambda ids: "")
+    return make_examples(
+        [group], [advantages_of(group)], lambda ids: "", credit="response", mask_truncated=mask_truncated
+    )
 
 
 def loss_of(group: ScoredGroup) -> float:
