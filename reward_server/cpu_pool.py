@@ -73,8 +73,8 @@ class CpuPool:
             self._replace(self._executor)
 
     def close(self) -> None:
-        """Drop what has not begun, and let the processes end."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Drop what has not begun, and see the processes end, once they have done what they are at."""
+        self._executor.shutdown(cancel_futures=True)
 
     async def _once(
         self,
@@ -103,8 +103,8 @@ class CpuPool:
         # Not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(self._num_processes, context, initializer=begin_process)
-        # A server that is one of several, and leaves in a hurry, would wait for processes that nobody has told to end.
-        # Ahead of the executor's own queue, which is closed at 10 and could not tell them any more.
+        # A server that is one of several, and leaves without closing this, would wait for ever for processes that nobody
+        # has told to end. Ahead of the executor's own queue, which is closed at 10 and could not tell them any more.
         Finalize(self, executor.shutdown, kwargs={"cancel_futures": True}, exitpriority=EXIT_PRIORITY)
         return executor
 

@@ -75,7 +75,7 @@ def share(axes: Any, results: Results) -> None:
                 "accuracy",
             )
     axes[0].set_title("GRPO: accuracy")
-    axes[1].set_title("SGPO, prefix credit, ProcessBench-like judge: accuracy")
+    axes[1].set_title("SGPO (noisy judge): accuracy")
     axes[0].legend(fontsize=7)
 
 

@@ -25,10 +25,12 @@ class Estimate:
     num: int
 
     def text(self, digits: int = 3, *, sign: bool = False) -> str:
-        """As in a table; without runs a dash."""
+        """As in a table; without runs a dash, of one no interval."""
         if self.num == 0:
             return "–"
         form = f"{{:{'+' if sign else ''}.{digits}f}}"
+        if self.num == 1:
+            return form.format(self.mean)
         return f"{form.format(self.mean)} ({form.format(self.low)} to {form.format(self.high)})"
 
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
@@ -54,7 +55,7 @@ def test_a_killed_worker_is_replaced_while_the_other_serves(tmp_path: Path) -> N
             while not stop.is_set():
                 try:
                     statuses.append(server.fetch("/v1/rewards", GROUP)[0])
-                except OSError:
+                except (OSError, HTTPException):  # the latter when it dies between head and body
                     lost.append(1)
                     stop.wait(0.05)
 

@@ -94,6 +94,8 @@ def test_figures_of_runs() -> None:
     # Student's t for 4 degrees of freedom is 2.776.
     five = estimate([1, 2, 3, 4, 5])
     assert (five.mean, five.low, five.high) == pytest.approx((3, 3 - 2.776 * 0.7071, 3 + 2.776 * 0.7071), abs=1e-3)
+    texts = [estimate([1.0, 2.0, 3.0][:num]).text(2) for num in range(4)]
+    assert texts == ["–", "1.00", "1.50 (-4.85 to 7.85)", "2.00 (-0.48 to 4.48)"]
     slow, fast = _result([0.0] * 6 + [0.4] * 4), _result([0.0] * 3 + [0.3] * 7, seed=1)
     assert (tokens_to(slow[1], 0.2), tokens_to(fast[1], 0.2), tokens_to(slow[1], 0.5)) == (800, 600, None)
     specs = [SPEC, replace(SPEC, seed=1), replace(SPEC, seed=2)]
