@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, url: str, output: str) -> StepTimes:
             learning_rate=1e-6,
             scale_rewards="none",
             gradient_checkpointing=False,
-            model_init_kwargs={"dtype": "bfloat16"},
+            model_init_kwargs={"dtype": "float32"},
             save_strategy="no",
             report_to="none",
             use_cpu=True,

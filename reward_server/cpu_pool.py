@@ -103,7 +103,7 @@ class CpuPool:
         # Not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(self._num_processes, context, initializer=begin_process)
-        # A server that is one of several, and leaves without closing this, would wait for ever for processes that nobody
+        # A server that is one of several, and leaves without closing this, would wait for ever for ones that no one
         # has told to end. Ahead of the executor's own queue, which is closed at 10 and could not tell them any more.
         Finalize(self, executor.shutdown, kwargs={"cancel_futures": True}, exitpriority=EXIT_PRIORITY)
         return executor

@@ -13,10 +13,10 @@ from benchmarks.learning.training import RunSpec
 SEEDS = range(5)
 ORACLE = Judge()
 GRPO = BASELINES[0]
-PAPER = sgpo("SGPO")
+PAPER = sgpo("SGPO", credit="response")
 PREFIX = sgpo("SGPO, prefix credit", credit="prefix")
 EVERY_PREFIX = sgpo("SGPO, every wrong response, prefix credit", groups="every_wrong", credit="prefix")
-STD = sgpo("SGPO, scale std", scale="std")
+STD = sgpo("SGPO, scale std", scale="std", credit="response")
 
 PREFIX_STD = sgpo("prefix credit, scale std", credit="prefix", scale="std")
 

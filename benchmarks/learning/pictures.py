@@ -52,6 +52,12 @@ def curves(axes: Any, runs: Sequence[Result], label: str, name: str) -> None:
     axes.set_xlabel("sampled tokens, thousands")
 
 
+def legend(axes: Any, size: int) -> None:
+    """The names of the curves, where there are any."""
+    if axes.lines:
+        axes.legend(fontsize=size)
+
+
 def accuracy(axes: Any, results: Results) -> None:
     """All arms, oracle, mostly all-negative groups."""
     for arm in (*BASELINES, PAPER, STD, PREFIX, EVERY_PREFIX):
@@ -60,7 +66,7 @@ def accuracy(axes: Any, results: Results) -> None:
         curves(axes[1], runs, arm.name, "progress")
     axes[0].set_title("accuracy")
     axes[1].set_title("right steps before the first error")
-    axes[0].legend(fontsize=6)
+    legend(axes[0], 6)
 
 
 def share(axes: Any, results: Results) -> None:
@@ -76,7 +82,7 @@ def share(axes: Any, results: Results) -> None:
             )
     axes[0].set_title("GRPO: accuracy")
     axes[1].set_title("SGPO (noisy judge): accuracy")
-    axes[0].legend(fontsize=7)
+    legend(axes[0], 7)
 
 
 def noise(axes: Any, results: Results) -> None:

@@ -64,10 +64,10 @@ def test_advantages_of_tokens() -> None:
     def row(*values: float) -> object:
         return pytest.approx(list(values), abs=1e-6)
 
-    assert of(sgpo("")) == [row(*[-half] * 4, 0), row(*[half] * 4, 0)]
+    assert of(sgpo("", credit="response")) == [row(*[-half] * 4, 0), row(*[half] * 4, 0)]
     assert of(sgpo("", credit="prefix")) == [row(*[-half] * 4, 0), row(half, half, 0, 0, 0)]
     scale = math.sqrt(2) * half + 1e-4
-    assert of(sgpo("", scale="std"))[1] == row(*[half / scale] * 4, 0)
+    assert of(sgpo("", scale="std", credit="response"))[1] == row(*[half / scale] * 4, 0)
     # In a mixed group only every_wrong knows the prefix of the wrong response.
     rest = (1 - high) / 2
     mixed = _facts([4, 2])

@@ -48,7 +48,7 @@ def _monte_carlo(arm: str) -> tuple[np.ndarray, np.ndarray]:
     ("name", "arm"),
     [
         ("grpo", Arm("", {"name": "grpo"})),
-        ("sgpo", sgpo("")),
+        ("sgpo", sgpo("", credit="response")),
         ("prefix", sgpo("", credit="prefix")),
     ],
 )
