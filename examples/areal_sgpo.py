@@ -1,7 +1,8 @@
 """GRPO with SGPO rewards in AReaL 1.0: AReaL's GSM8K example with another workflow.
 
     sgpo-serve --config configs/server-rules.toml --port 8100
-    python examples/areal_sgpo.py --config examples/math/gsm8k_grpo.yaml actor.adv_norm.std_level=null
+    python examples/areal_sgpo.py --config examples/math/gsm8k_grpo.yaml actor.adv_norm.std_level=null \
+        actor.reward_norm.std_level=null
 
 Run it in AReaL's folder. Rows need ``messages`` and ``answer``. See docs/integrations/areal.md.
 """

@@ -97,11 +97,16 @@ def quantized(reward: float, quantum: float) -> float:
 
 
 def group_rewards(group: ScoredGroup, quantum: float) -> list[float | None]:
-    """[G] rewards of a group; those of judged responses rounded."""
+    """[G] rewards of a group; those of wrong responses rounded, whether judged or at the defences' floor."""
     return [
-        quantized(score.reward, quantum) if score.status == "judged" and score.reward is not None else score.reward
+        score.reward if score.reward is None or score.status == "correct" else quantized(score.reward, quantum)
         for score in group.scores
     ]
+
+
+def is_informative(group: ScoredGroup, quantum: float = 0.0) -> bool:
+    """Whether two of the group's responses have different rewards; unscored ones do not count."""
+    return len({reward for reward in group_rewards(group, quantum) if reward is not None}) > 1
 
 
 def scored_group_advantages(

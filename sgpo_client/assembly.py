@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 import torch
 import transformers
 from transformers import PreTrainedModel
@@ -47,7 +48,7 @@ def run_training(config: TrainConfig, command: str) -> None:
         SgpoError: with what to do about it. Checkpoints, metrics and the report are in the run folder then.
     """
     transformers.utils.logging.disable_progress_bar()  # its bars would be drawn into the training's
-    world = distributed.init()
+    world = distributed.init(timeout_s=_collective_timeout_s(config))
     with ExitStack() as stack:
         stack.callback(distributed.shutdown)
         stack.push(_leave_together)
@@ -59,7 +60,8 @@ def run_training(config: TrainConfig, command: str) -> None:
         problems = together(lambda: load_problem_sets(config, prompts))
         folder = together(lambda: _prepare_folder(config, command, problems, world))
         stack.callback(_report, folder, world)
-        client = stack.enter_context(_reward_client(config, folder, world, stack))
+        unopened = _reward_client(config, folder, world, stack)
+        client = together(lambda: stack.enter_context(unopened))
         updater = together(lambda: make_updater(config, world))
         dtype = compute_dtype(config.model.dtype, world.device)
         sampler = stack.enter_context(make_sampler(config, updater.policy, tokenizer, world, dtype))
@@ -85,10 +87,23 @@ def run_training(config: TrainConfig, command: str) -> None:
             export(updater.policy, tokenizer, folder / "model", dtype)
 
 
+def _collective_timeout_s(config: TrainConfig) -> float:
+    """Beyond every wait that the settings allow: a rank that has its rewards waits for one that has not."""
+    longest = max(config.reward.deadline_s, config.reward.start_timeout_s, config.rollout.vllm.deadline_s)
+    return max(1800.0, 3 * longest)
+
+
 def _after_restart(config: TrainConfig) -> TrainConfig:
-    """The same, to be gone on with when the launcher has started the ranks again because one died."""
+    """The same, to be gone on with when the launcher has started the ranks again because one died.
+
+    Only in a folder that this very launch has made or taken over: what was refused before the restart stays refused.
+    """
     # On any rank: the launchers of several nodes count apart.
     if not all_reduce_max(float(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))):
+        return config
+    marker = config.run.output_dir / run_folder.MARKER
+    launched = psutil.Process(os.getppid()).create_time()
+    if not broadcast_object(marker.is_file() and marker.stat().st_mtime >= launched):
         return config
     resume = _has_begun(config.run.output_dir)
     run = config.run.model_copy(update={"resume": resume, "overwrite": not resume})

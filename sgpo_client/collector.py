@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from sgpo_client.advantage import is_informative
 from sgpo_client.config import TrainConfig
 from sgpo_client.data import ProblemSampler
 from sgpo_client.distributed import World
@@ -106,13 +107,14 @@ class Collector:
 
     def _with_more_rounds(self, step: int, wanted: int, batch: Batch) -> Batch:
         """Draw new problems in the place of groups that all have one reward (DAPO, arXiv 2503.14476, section 3.2)."""
-        kept, replaced = _split(batch.groups)
+        quantum = self._config.sgpo.quantum
+        kept, replaced = _split(batch.groups, quantum)
         sample_s, reward_s, rounds = batch.sample_s, batch.reward_s, 1
         while len(kept) < wanted and rounds <= self._extra_rounds:
             missing = self._share(step, rounds)[: wanted - len(kept)]
             sampled, seconds = self._sampled(missing, (step, self._world.rank, rounds))
             more = _finished(sampled, seconds)
-            informative, others = _split(more.groups)
+            informative, others = _split(more.groups, quantum)
             kept, replaced = kept + informative, replaced + others
             sample_s, reward_s, rounds = sample_s + more.sample_s, reward_s + more.reward_s, rounds + 1
         if len(kept) < wanted:
@@ -148,15 +150,10 @@ class Collector:
         return under_way, time.perf_counter() - started
 
 
-def is_informative(group: ScoredGroup) -> bool:
-    """Whether two of the group's responses have different rewards; unscored ones do not count."""
-    return len({score.reward for score in group.scores if score.reward is not None}) > 1
-
-
-def _split(groups: Sequence[ScoredGroup]) -> tuple[list[ScoredGroup], list[ScoredGroup]]:
+def _split(groups: Sequence[ScoredGroup], quantum: float) -> tuple[list[ScoredGroup], list[ScoredGroup]]:
     """The informative groups, and the others."""
-    kept = [group for group in groups if is_informative(group)]
-    return kept, [group for group in groups if not is_informative(group)]
+    kept = [group for group in groups if is_informative(group, quantum)]
+    return kept, [group for group in groups if not is_informative(group, quantum)]
 
 
 def _finished(under_way: GroupsUnderWay, sample_s: float) -> Batch:

@@ -65,7 +65,7 @@ class TrainConfig(Table):
                 f"sgpo.credit = 'prefix' with algo.ratio = '{self.algo.resolved.ratio}': tokens of one response differ "
                 "in their advantages and need ratios of their own; set algo.ratio = 'token' or sgpo.credit = 'response'"
             )
-        if self.sgpo.suffix_penalty and self.credit == "response":
+        if self.sgpo.suffix_penalty and self.credit == "response" and self.offline.verdicts is None:
             raise ValueError(
                 f"sgpo.suffix_penalty with algo.ratio = '{self.algo.resolved.ratio}': it needs credit = 'prefix', and "
                 "that tokens with ratios of their own; set algo.ratio = 'token', or leave suffix_penalty out"
@@ -78,10 +78,11 @@ class TrainConfig(Table):
         for name, value in sampling.items():
             if self.offline.path is not None and value:
                 raise ValueError(f"{name} = {value} with offline.path: nothing is sampled; leave one of them out")
-        if self.offline.verdicts is not None and self.sgpo.credit == "prefix":
+        if self.offline.verdicts is not None and (self.sgpo.credit == "prefix" or self.sgpo.suffix_penalty):
             raise ValueError(
-                "sgpo.credit = 'prefix' with offline.verdicts: sgpo-judge does not write where in the text a step "
-                "begins; leave offline.verdicts out, then the reward server judges, or set sgpo.credit = 'response'"
+                "sgpo.credit = 'prefix' (or sgpo.suffix_penalty) with offline.verdicts: sgpo-judge does not write "
+                "where in the text a step begins; leave offline.verdicts out, then the reward server judges, or set "
+                "sgpo.credit = 'response'"
             )
         return self
 
@@ -93,7 +94,8 @@ class TrainConfig(Table):
     @property
     def credit(self) -> Credit:
         """How the advantage of a judged response is spread over its tokens."""
-        splittable = self.algo.resolved.ratio == "token" and self.offline.verdicts is None
+        judged = self.groups != "none" and self.offline.verdicts is None
+        splittable = judged and self.algo.resolved.ratio == "token"
         return self.sgpo.credit or ("prefix" if splittable else "response")
 
     @property
@@ -112,7 +114,6 @@ class TrainConfig(Table):
         """Hash of everything that a resumed run must share with the interrupted one (not its length or folder)."""
         run = {
             "output_dir",
-            "steps",
             "resume",
             "overwrite",
             "save_every",
@@ -122,6 +123,8 @@ class TrainConfig(Table):
             "save_rollouts",
             "export",
         }
+        if self.sgpo.schedule == "constant":  # otherwise the weight of a step depends on how many there are
+            run.add("steps")
         reward = {
             "url",
             "server_config",

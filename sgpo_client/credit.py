@@ -44,9 +44,11 @@ def token_advantages(
         decode: token ids to the text that `Rollout.text` was stripped from.
     """
     num_tokens = len(rollout.response_ids)
-    if credit == "response" or score.first_error is None or score.step_offsets is None:
+    whole = credit == "response" or score.status != "judged"
+    if whole or score.first_error is None or score.step_offsets is None:
         return [advantage] * num_tokens
     start, _ = score.step_offsets[score.first_error]
+    start -= len(rollout.text) - len(rollout.text.lstrip())  # offsets are into the text as it was sent
     first_wrong = token_at(rollout.response_ids, start, decode)
     return prefix_advantages(advantage, num_tokens, first_wrong, suffix_penalty)
 

@@ -47,6 +47,11 @@ class RecordedResponse(_Line):
     def _consistent(self) -> Self:
         if self.correct and self.rts is not None and self.rts < 1:
             raise ValueError("'rts' below 1, but the final answer is said to be correct")
+        num_offsets = None if self.step_offsets is None else len(self.step_offsets)
+        if num_offsets is not None and self.first_error is not None and self.first_error >= num_offsets:
+            raise ValueError(
+                f"'first_error' is {self.first_error}, but there are {num_offsets} 'step_offsets' (it counts from 0)"
+            )
         return self
 
 

@@ -68,7 +68,7 @@ class RunLog:
 
         Args:
             metrics: of all ranks.
-            groups: of this rank.
+            groups: of this rank, with those that others were sampled for at the end.
             advantages: [groups][G]
         """
         step, run = int(str(metrics["step"])), self._config.run

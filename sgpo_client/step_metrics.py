@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from sgpo_client.advantage import is_informative
 from sgpo_client.types import ScoredGroup
 
 NUM_RTS_BINS: Final = 10
@@ -38,22 +39,21 @@ class PhaseClock:
             self.seconds[name] += time.perf_counter() - start
 
 
-def is_rescued(group: ScoredGroup) -> bool:
+def is_rescued(group: ScoredGroup, quantum: float = 0.0) -> bool:
     """True for an all-negative group in which the judge made a difference: at least two different rewards.
 
     Such a group teaches nothing under outcome rewards alone.
     """
-    rewards = {score.reward for score in group.scores if score.reward is not None}
-    return group.all_negative and len(rewards) > 1
+    return group.all_negative and is_informative(group, quantum)
 
 
-def group_sums(groups: Sequence[ScoredGroup]) -> dict[str, float]:
-    """Counts and sums over this rank's groups, to be added up over the ranks."""
+def group_sums(groups: Sequence[ScoredGroup], quantum: float = 0.0) -> dict[str, float]:
+    """Counts and sums over this rank's groups, to be added up over the ranks; ``quantum`` as in `SgpoTable`."""
     sums: Counter[str] = Counter()
     for group in groups:
         sums["groups"] += 1
         sums["all_negative"] += group.all_negative
-        sums["rescued"] += is_rescued(group)
+        sums["rescued"] += is_rescued(group, quantum)
         for rollout, score in zip(group.rollouts, group.scores, strict=True):
             sums["responses"] += 1
             sums["response_tokens"] += len(rollout.response_ids)

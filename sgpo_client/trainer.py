@@ -121,7 +121,12 @@ class Trainer:
                 stats = self._updated(groups, advantages)
             self._sampler_is_behind |= stats.num_sequences > 0
         self._step += 1
-        sums = all_reduce_sums({**group_sums([*groups, *batch.replaced]), "replaced": float(len(batch.replaced))})
+        sums = all_reduce_sums(
+            {
+                **group_sums([*groups, *batch.replaced], self._config.sgpo.quantum),
+                "replaced": float(len(batch.replaced)),
+            }
+        )
         metrics = {
             "step": self._step,
             **step_metrics(sums),
@@ -131,7 +136,8 @@ class Trainer:
             "tokens_per_s": sums["response_tokens"] / clock.seconds["step"],
             **{f"time_{name}_s": clock.seconds[name] for name in ("sample", "reward", "train", "sync", "step")},
         }
-        log.write_step(metrics, groups, advantages)
+        unused = [[0.0] * len(group.rollouts) for group in batch.replaced]
+        log.write_step(metrics, [*groups, *batch.replaced], [*advantages, *unused])
 
     def _batch(self, clock: PhaseClock) -> Batch:
         """This rank's scored groups of the step: recorded ones, or sampled by now."""

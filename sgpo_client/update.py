@@ -237,7 +237,8 @@ class PolicyUpdater:
         batch = micro_batch.to(self._world.device)
         if self._reference is not None:
             batch = replace(batch, ref_logprobs=response_logprobs(self._reference, batch, temperature).logprobs)
-        if self._config.algo.epochs > 1 and batch.old_logprobs is None:
+        # The same on all ranks, since every forward pass gathers weights; recorded responses bring theirs.
+        if self._config.algo.epochs > 1 and self._config.offline.path is None:
             begin_micro_batch(self.policy, self._sharding, is_last=False)
             batch = replace(batch, old_logprobs=response_logprobs(self.policy, batch, temperature).logprobs)
         return batch

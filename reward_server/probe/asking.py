@@ -13,7 +13,7 @@ import aiohttp
 from pydantic_core import from_json
 
 from reward_server.dialects.base import DIALECT_PREFIXES
-from reward_server.probe.samples import Group
+from reward_server.probe.samples import GROUP_SIZE, Group
 from reward_server.probe.trainers import Trainer
 from reward_server.probe.wires import PATHS, Told
 
@@ -61,6 +61,8 @@ def target_of(url: str, trainer: Trainer, key: str | None) -> Target:
     if route is None:
         route, given = trainer.wire.path, given + trainer.wire.path
         query = dict(trainer.wire.query) | query
+    if "group_size" in query:
+        query["group_size"] = str(GROUP_SIZE)  # of what is posted here; the trainer's own groups may be larger
     if key is not None and trainer.wire.key_in_url:
         query["key"] = key
     post = urlunsplit((parts.scheme, parts.netloc, given, urlencode(query), ""))

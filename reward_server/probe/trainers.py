@@ -69,7 +69,7 @@ TRAINERS: Final = {
         "The reward manager raises, so that the trajectory is missing.",
         "reward_model.ground_truth",
     ),
-    "ms_swift": through_adapter("ms-swift", "ms_swift", NATIVE, "The reward is None for the response.", COLUMN),
+    "ms_swift": through_adapter("ms-swift", "ms_swift", NATIVE, OUTCOME, COLUMN),
     "verifiers": through_adapter(
         "verifiers and prime-rl",
         "verifiers",
@@ -78,7 +78,13 @@ TRAINERS: Final = {
         COLUMN,
     ),
     "roll": through_adapter("ROLL", "roll", NATIVE, OUTCOME, "ground_truth of the row"),
-    "skyrl": through_adapter("SkyRL", "skyrl", JOINED, OUTCOME, "reward_spec.ground_truth of the row"),
+    "skyrl": through_adapter(
+        "SkyRL",
+        "skyrl",
+        JOINED,
+        "The environment's step raises and the run stops.",
+        "reward_spec.ground_truth of the row",
+    ),
     "nemo_rl": through_adapter("NeMo-RL", "nemo_rl", NATIVE, OUTCOME, "ground_truth of extra_env_info"),
     "areal": through_adapter("AReaL", "areal", JOINED, "The trajectory is rejected and not trained on.", COLUMN),
 }

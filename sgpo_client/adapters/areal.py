@@ -129,7 +129,7 @@ def _workflow() -> type:
                 answer_key=self.answer_key,
             )
             stats = stats_tracker.get(infra.stat_scope())
-            stats.scalar(**score.numbers())
+            stats.scalar(**score.known())
             if score.reward is None:
                 return None
             stats.scalar(reward=score.reward)

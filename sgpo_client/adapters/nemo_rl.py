@@ -4,7 +4,7 @@
 
 ``SgpoEnvironment`` is the Ray actor class of `Environment`, made when it is first asked for. A batch of several samples
 (synchronous rollouts) holds whole groups, which stand one after the other; a single one (asynchronous rollouts) is
-joined with its siblings by the server. docs/integrations/nemo-rl.md has all lines.
+joined with its siblings by the server, and needs ``group_size``. docs/integrations/nemo-rl.md has all lines.
 
 - Metadata (``extra_env_info``): ``ground_truth`` is the reference answer; ``problem`` the problem, else that of the
   user's message, without its chat template; ``sgpo_group`` names the group, where there is such a name; ``sgpo_eval``
@@ -15,6 +15,7 @@ joined with its siblings by the server. docs/integrations/nemo-rl.md has all lin
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,16 +23,21 @@ from typing import Any, Final, NamedTuple
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, content_text, problem_text, reference_text
-from sgpo_client.adapters.scores import SampleScore
+from sgpo_client.adapters.scores import SampleScore, means
 from sgpo_client.adapters.scoring import blocking, score_samples
 from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
 from sgpo_client.adapters.templates import untemplated
+from sgpo_client.errors import ConfigError
 
 TRAINER: Final = Trainer(
     name="NeMo-RL",
     reference_hint="NeMo-RL takes it from ground_truth of extra_env_info, which the data processor writes",
     settings_hint="set it under env.sgpo of the configuration, or in the environment of the run",
+    on_unscored="outcome",
 )
+MAX_CONCURRENCY: Final = 1024
+"""Calls of the actor at a time: with fewer than unfinished samples, siblings would queue behind those who wait for
+them."""
 OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 
 
@@ -49,17 +55,25 @@ class EnvironmentReturn(NamedTuple):
 
 
 class Environment:
-    """Scores a batch in one step.
+    """Scores a batch in one step. Several threads may call it at the same time.
 
     Args:
         cfg: ``env.sgpo`` of the configuration: settings of `AdapterSettings` by name.
+
+    Raises:
+        ConfigError: a setting is wrong; ``on_unscored`` ``none`` is one, since NeMo-RL has no missing reward.
     """
 
     def __init__(self, cfg: Mapping[str, Any] | None = None) -> None:
         given = {name: (cfg or {}).get(name) for name in AdapterSettings.model_fields}
-        given["on_unscored"] = given["on_unscored"] or "outcome"
         self.settings = AdapterSettings.load(TRAINER, **given)
+        if self.settings.on_unscored == "none":
+            raise ConfigError(
+                "NeMo-RL: on_unscored = 'none': NeMo-RL has no missing reward; set env.sgpo.on_unscored (or "
+                "SGPO_ON_UNSCORED) to 'outcome' or 'raise'"
+            )
         self._seen: list[SampleScore] = []
+        self._lock = threading.Lock()
 
     def step(self, message_log_batch: Sequence[Sequence[Mapping[str, Any]]], metadata: Sequence[Any]) -> Any:
         """Rewards of a batch.
@@ -74,8 +88,9 @@ class Environment:
         import torch
 
         scores = self._scores(message_log_batch, metadata)
-        self._seen.extend(scores)
-        rewards = torch.tensor([0.0 if score.reward is None else score.reward for score in scores])
+        with self._lock:
+            self._seen.extend(scores)
+        rewards = torch.tensor([score.reward for score in scores])
         return EnvironmentReturn(
             observations=[{"role": "environment", "content": _words(score)} for score in scores],
             metadata=list(metadata),
@@ -85,11 +100,11 @@ class Environment:
         )
 
     def global_post_process_and_metrics(self, batch: Any) -> tuple[Any, dict[str, float]]:
-        """The batch as it is, and the means over the samples since the last call."""
-        seen, self._seen = self._seen, []
-        rows = [score.numbers() for score in seen]
-        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]} if rows else {}
-        return batch, {"accuracy": means["acc"], **means} if means else {}
+        """The batch as it is, and the means over the samples since the last call, as `means`."""
+        with self._lock:
+            seen, self._seen = self._seen, []
+        metrics = means(seen)
+        return batch, metrics | ({"accuracy": metrics["acc"]} if "acc" in metrics else {})
 
     def shutdown(self) -> None:
         """Nothing is left open."""
@@ -99,8 +114,15 @@ class Environment:
         samples = [_sample(*each) for each in zip(range(len(batch)), batch, tables, strict=True)]
         if any(table.get("sgpo_eval") for table in tables):
             return blocking(score_samples(samples, self.settings, TRAINER, shaping=OUTCOME_ONLY))
-        if len(samples) == 1 and (self.settings.group_size or 1) > 1:
-            size, member = self.settings.group_size, uuid.uuid4().hex
+        size = self.settings.group_size
+        if len(samples) == 1 and size is None:
+            raise ConfigError(
+                "NeMo-RL: a sample came alone (asynchronous rollouts) and the group's size is not known, without which "
+                "nobody can tell an all-negative group; set env.sgpo.group_size (or SGPO_GROUP_SIZE) to "
+                "grpo.num_generations_per_prompt, and sgpo_eval true in extra_env_info of a validation set"
+            )
+        if len(samples) == 1 and size != 1:
+            member = uuid.uuid4().hex
             return [blocking(score_joined(samples[0], self.settings, TRAINER, group_size=size, member_id=member))]
         return blocking(score_samples(samples, self.settings, TRAINER))
 
@@ -130,7 +152,8 @@ def _words(score: SampleScore) -> str:
 def _actor() -> Any:
     import ray
 
-    return ray.remote(max_restarts=-1, max_task_retries=-1)(Environment)
+    remote: Any = ray.remote  # whose types do not know max_concurrency
+    return remote(max_restarts=-1, max_task_retries=-1, max_concurrency=MAX_CONCURRENCY)(Environment)
 
 
 def __getattr__(name: str) -> Any:

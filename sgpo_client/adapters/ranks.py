@@ -35,8 +35,26 @@ class TorchRanks:
     def gather(self, value: T) -> list[T]:
         """See `Ranks`."""
         values: list[Any] = [None] * self.size
-        _distributed().all_gather_object(values, value)
+        _distributed().all_gather_object(values, value, group=_cpu_group())
         return values
+
+
+_cpu_groups: dict[int, Any] = {}
+
+
+def _cpu_group() -> Any:
+    """A group of all ranks that talks over the CPU; None where the default one does.
+
+    NCCL would move the values to the thread's own GPU, which in the thread that a trainer calls reward functions from
+    is the first one on every rank. Every rank must call it.
+    """
+    distributed = _distributed()
+    if distributed.get_backend() == "gloo":
+        return None
+    default = id(distributed.group.WORLD)
+    if default not in _cpu_groups:
+        _cpu_groups[default] = distributed.new_group(backend="gloo")
+    return _cpu_groups[default]
 
 
 def current_ranks() -> TorchRanks | None:

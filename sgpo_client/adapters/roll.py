@@ -14,14 +14,13 @@ siblings by the server. docs/integrations/roll.md has all lines.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, problem_text, reference_text
-from sgpo_client.adapters.scores import NUMBERS, SampleScore
+from sgpo_client.adapters.scores import SampleScore, means
 from sgpo_client.adapters.scoring import blocking, score_samples
 from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.adapters.templates import untemplated
@@ -29,7 +28,8 @@ from sgpo_client.adapters.templates import untemplated
 TRAINER: Final = Trainer(
     name="ROLL",
     reference_hint="ROLL takes it from the column ground_truth of the data set",
-    settings_hint="set it in the environment of the run (system_envs of the configuration)",
+    settings_hint="set it in system_envs of the reward worker's table under rewards",
+    on_unscored="outcome",
 )
 
 
@@ -37,11 +37,8 @@ class Rewarder:
     """What `SgpoRewardWorker` does, without ROLL and torch."""
 
     def __init__(self, group_size: int | None = None, **given: Any) -> None:
-        settings = AdapterSettings.load(TRAINER, **given)
-        if "on_unscored" not in settings.model_fields_set:
-            settings = settings.model_copy(update={"on_unscored": "outcome"})
-        self.settings = settings
-        self.group_size = settings.group_size or group_size
+        self.settings = AdapterSettings.load(TRAINER, **given)
+        self.group_size = self.settings.group_size or group_size
 
     def score(
         self, columns: Mapping[str, Sequence[Any]], prompts: Sequence[str], texts: list[str]
@@ -80,11 +77,8 @@ class Rewarder:
 
 
 def metrics_of(scores: Sequence[SampleScore]) -> dict[str, float]:
-    """Means over a batch, under ``reward/``."""
-    sums: Counter[str] = Counter()
-    for score in scores:
-        sums.update(score.numbers())
-    return {f"reward/{name}": sums[name] / len(scores) for name in NUMBERS} if scores else {}
+    """The `means` over a batch, under ``reward/``."""
+    return {f"reward/{name}": mean for name, mean in means(scores).items()}
 
 
 def _worker() -> type:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
 
 from sgpo_client.adapters.settings import OnUnscored
@@ -46,22 +47,29 @@ class SampleScore:
 
     def numbers(self) -> dict[str, float]:
         """Always the same keys (`NUMBERS`), and numbers only: -1 for what there is not, 1 and 0 for yes and no."""
+        return dict.fromkeys(NUMBERS, -1.0) | self.known()
+
+    def known(self) -> dict[str, float]:
+        """`numbers` without what there is not, for averages."""
         values = (
-            _number(self.acc),
-            _number(self.reward),
-            _number(self.rts),
-            _number(self.first_error),
-            float(self.judged),
-            float(self.error is not None),
-            float(self.fallback),
-            float(self.all_negative),
-            float(self.group_size),
+            self.acc,
+            self.reward,
+            self.rts,
+            self.first_error,
+            self.judged,
+            self.error is not None,
+            self.fallback,
+            self.all_negative,
+            self.group_size,
         )
-        return dict(zip(NUMBERS, values, strict=True))
+        return {name: float(value) for name, value in zip(NUMBERS, values, strict=True) if value is not None}
 
 
-def _number(value: float | None) -> float:
-    return -1.0 if value is None else float(value)
+def means(scores: Sequence[SampleScore]) -> dict[str, float]:
+    """The mean of each of `NUMBERS` over the scores that have it; what none of them has is left out."""
+    rows = [score.known() for score in scores]
+    columns = {name: [row[name] for row in rows if name in row] for name in NUMBERS}
+    return {name: fmean(values) for name, values in columns.items() if values}
 
 
 def quantised(reward: float) -> float:

@@ -30,6 +30,7 @@ TRAINER: Final = Trainer(
     name="SkyRL",
     reference_hint="SkyRL takes it from reward_spec.ground_truth of the data set's row",
     settings_hint="set it in the environment of every Ray worker",
+    on_unscored="raise",
 )
 GROUP, MEMBER, SIZE, EVAL = "sgpo_group", "sgpo_member", "sgpo_group_size", "sgpo_eval"
 """Keys of an environment's extras."""
@@ -56,7 +57,7 @@ class Scoring:
 
     def __init__(self, env_config: Any = None, extras: Mapping[str, Any] | None = None) -> None:
         given = {name: _get(env_config, name) for name in AdapterSettings.model_fields}
-        self.settings = AdapterSettings.load(TRAINER, **({"on_unscored": "raise"} | _known(given)))
+        self.settings = AdapterSettings.load(TRAINER, **given)
         self.extras = dict(extras or {})
         self.prompt: Any = None
         self.score: SampleScore | None = None
@@ -96,10 +97,6 @@ def _get(table: Any, name: str) -> Any:
     return table.get(name) if hasattr(table, "get") else getattr(table, name, None)
 
 
-def _known(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def _environment() -> type:
     base: Any = import_module("skyrl_gym.envs.base_text_env").BaseTextEnv
 
@@ -119,7 +116,8 @@ def _environment() -> type:
             return {"observations": [], "reward": reward, "done": True, "metadata": self.get_metrics()}
 
         def get_metrics(self) -> dict[str, float]:
-            return {} if self.scoring.score is None else self.scoring.score.numbers()
+            # SkyRL averages each over the episodes that have it.
+            return {} if self.scoring.score is None else self.scoring.score.known()
 
     SgpoEnv.__module__, SgpoEnv.__qualname__ = __name__, "SgpoEnv"
     return SgpoEnv

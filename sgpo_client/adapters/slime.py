@@ -1,13 +1,14 @@
-"""SGPO rewards in slime (and miles): ``--custom-rm-path sgpo_client.adapters.slime.custom_rm --group-rm``.
+"""SGPO rewards in slime (and miles): ``--custom-rm-path sgpo_client.adapters.slime.custom_rm``.
 
-With ``--group-rm`` slime hands over a whole group, which goes to the server in one request. Without it, it hands over
-one sample at a time, and the server joins the group; evaluation always does that. docs/integrations/slime.md has the
+With ``--group-rm`` slime hands over a whole group, which goes to the server in one request, but cannot evaluate.
+Without it, it hands over one sample at a time, and the server joins the group. docs/integrations/slime.md has the
 settings to change.
 
 - The reward is a number, or with ``--reward-key`` an object with the reward under that key and `NUMBERS` beside it.
 - ``sample.metadata["sgpo"]`` holds `NUMBERS` in both cases.
-- A response without a verdict gets ``remove_sample = True``, which takes it out of the loss, and the mean reward of its
-  group's others, which leaves their baseline alone. Slime has no reward None.
+- Slime has no reward None. In a whole group, a response without a verdict gets ``remove_sample = True``, which takes it
+  out of the loss, and the mean reward of its group's others, which leaves their baseline alone. One that comes alone
+  has no others at hand: it stops the run.
 - A sample without ``group_index`` is one of an evaluation: its reward is its correctness, and no judge is asked.
 """
 
@@ -24,7 +25,7 @@ from sgpo_client.adapters.scores import SampleScore, quantised
 from sgpo_client.adapters.scoring import score_samples
 from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
 from sgpo_client.adapters.templates import untemplated
-from sgpo_client.errors import ConfigError, DataError
+from sgpo_client.errors import ConfigError, DataError, RewardUnavailable
 
 TRAINER: Final = Trainer(
     name="slime",
@@ -49,25 +50,31 @@ async def custom_rm(args: Any, samples: Any, **_: Any) -> Any:
     if not isinstance(samples, list):
         [reward] = await _rewards(args, [samples], settings, whole=False)
         return reward
-    if any(isinstance(each, list) for each in samples):
+    if not samples:
+        return []
+    whole = bool(getattr(args, "group_rm", False))
+    if any(isinstance(each, list) for each in samples) or (len(samples) > 1 and not whole):
         raise ConfigError(
             "slime: one rollout came back as several samples (a multi-turn custom generate function); the judge reads "
             "one worked solution, so reward such rollouts with another function"
         )
-    return await _rewards(args, samples, settings, whole=bool(getattr(args, "group_rm", False)))
+    return await _rewards(args, samples, settings, whole=whole)
 
 
 async def _rewards(args: Any, given: Sequence[Any], settings: AdapterSettings, *, whole: bool) -> list[Reward]:
     samples = [_sample(each) for each in given]
     if any(sample.uid is None for sample in samples):
         scores = await score_samples(samples, settings, TRAINER, group_by="content", shaping=OUTCOME_ONLY)
-    elif whole or len(given) > 1:
+        _check_evaluated(given, scores)
+    elif whole:
         scores = await score_samples(samples, settings, TRAINER)
     else:
         size = settings.group_size or args.n_samples_per_prompt
         # Never slime's own index: a resumed run counts again, and would be taken for a retry.
         member = uuid.uuid4().hex
-        scores = [await score_joined(samples[0], settings, TRAINER, group_size=size, member_id=member)]
+        # Its siblings' baseline would hold whatever it got instead of a reward.
+        strict = settings.model_copy(update={"on_unscored": "raise"})
+        scores = [await score_joined(samples[0], strict, TRAINER, group_size=size, member_id=member)]
     rewards = _filled(samples, scores)
     return [_told(args, *each) for each in zip(given, scores, rewards, strict=True)]
 
@@ -85,6 +92,15 @@ def _sample(source: Any) -> Sample:
         reference_solution=metadata.get("reference_solution"),
         uid=None if source.group_index is None else str(source.group_index),
     )
+
+
+def _check_evaluated(given: Sequence[Any], scores: Sequence[SampleScore]) -> None:
+    """Slime averages what it gets, so an answer that could not be checked has no number."""
+    for source, score in zip(given, scores, strict=True):
+        if score.acc is None:
+            raise RewardUnavailable(
+                f"slime: sample {source.index} of an evaluation: its answer could not be checked: {score.error}"
+            )
 
 
 def _filled(samples: Sequence[Sample], scores: Sequence[SampleScore]) -> list[float]:

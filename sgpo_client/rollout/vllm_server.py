@@ -125,11 +125,18 @@ class VllmServerSampler(Sampler):
 
     async def _have_weights(self) -> None:
         """Return when the server has the present weights: one that was started anew gets them from rank 0."""
-        while await self._served_version() != self._version:
-            if self._world.is_main:
-                await self._push()
-            else:
-                await asyncio.sleep(_POLL_S)
+        try:
+            async with asyncio.timeout(self._table.deadline_s):
+                while await self._served_version() != self._version:
+                    if self._world.is_main:
+                        await self._push()
+                    else:
+                        await asyncio.sleep(_POLL_S)
+        except TimeoutError:  # rank 0 has its responses already and is not here to push
+            raise SamplerError(
+                f"vLLM at {self._table.url} was started anew and did not get its weights back within "
+                f"{self._table.deadline_s:g} s (rollout.vllm.deadline_s)"
+            ) from None
 
     async def _served_version(self) -> object:
         return (await self.http.call("GET", "/weight_info")).get("weight_version")

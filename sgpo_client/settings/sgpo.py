@@ -31,14 +31,14 @@ class SgpoTable(Table):
     """The factor at the last step (run.steps), for `schedule` linear or cosine."""
     schedule: Schedule = "constant"
     quantum: float = Field(default=0.0, ge=0, lt=1)
-    """Rewards of judged responses are rounded to multiples of this; 0: not. Differences within the judge's noise then
+    """Rewards of wrong responses are rounded to multiples of this; 0: not. Differences within the judge's noise then
     make no advantage."""
     credit: Credit | None = None
     """``response``: every token has its response's advantage (the paper). ``prefix``: in judged responses the tokens
     before the first wrong step are never punished and those from it on never rewarded (arXiv 2601.18984). Not set:
     prefix, where tokens have ratios of their own and it is known where steps begin (docs/results/learning.md)."""
     suffix_penalty: float = Field(default=0.0, ge=0)
-    """With prefix credit: taken off the advantage of every token from the first wrong step on."""
+    """With prefix credit: taken off the advantage of every token from the first wrong step on, whatever `weight` is."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

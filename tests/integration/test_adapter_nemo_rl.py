@@ -16,7 +16,9 @@ import pytest
 import torch
 
 import sgpo_client.adapters.nemo_rl as adapter
-from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, B, Outcome, Row, expected, group, url_of
+from sgpo_client.adapters.scores import SampleScore
+from sgpo_client.errors import ConfigError
+from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, B, C, Outcome, Row, expected, group, url_of
 from tests.integration.http_server import running
 from tests.unit.service_calls import Counting, scripted
 
@@ -111,10 +113,39 @@ def test_the_problem_comes_from_the_metadata_or_without_its_template() -> None:
     judge = Counting(scripted())
     templated = "<|im_start|>user\nWhat is 40 + 2?<|im_end|>\n<|im_start|>assistant\n"
     with running(BASE, judge=judge) as server:
-        env = adapter.Environment({"url": url_of(server)})
+        env = adapter.Environment({"url": url_of(server), "group_size": 1})
         env.step([log_of(row) for row in group(A, problem=templated)], [{"ground_truth": "42"}])
         env.step([log_of(row) for row in group(B, problem=templated)], [{"ground_truth": "42", "problem": "Six?"}])
     assert [solution.problem for solution in judge.asked] == ["What is 40 + 2?", "Six?"]
+
+
+def test_a_sample_that_comes_alone_needs_its_groups_size_unless_it_is_of_a_validation() -> None:
+    with running(BASE) as server:
+        env = adapter.Environment({"url": url_of(server)})
+        with pytest.raises(ConfigError, match="num_generations_per_prompt"):
+            step(env, group(A))
+        validation = env.step([log_of(Row(RIGHT))], [{"ground_truth": "42", "sgpo_eval": True}])
+    assert validation.rewards.tolist() == [1]
+
+
+def test_the_policy_comes_from_the_configuration_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert adapter.Environment({}).settings.on_unscored == "outcome"
+    monkeypatch.setenv("SGPO_ON_UNSCORED", "raise")
+    assert adapter.Environment({}).settings.on_unscored == "raise"
+    assert adapter.Environment({"on_unscored": "outcome"}).settings.on_unscored == "outcome"
+    monkeypatch.setenv("SGPO_ON_UNSCORED", "none")
+    with pytest.raises(ConfigError, match="no missing reward"):
+        adapter.Environment({})
+
+
+def test_the_metrics_average_known_values_only() -> None:
+    env = adapter.Environment({})
+    env._seen = [SampleScore(0.0, None), SampleScore(1.0, 1, rts=0.5), SampleScore(0.0, 0)]
+    metrics = env.global_post_process_and_metrics({})[1]
+    assert (metrics["accuracy"], metrics["acc"], metrics["sgpo_rts"]) == (0.5, 0.5, 0.5)
+    assert "sgpo_first_error" not in metrics
+    env._seen = [SampleScore(0.0, None)]
+    assert "accuracy" not in env.global_post_process_and_metrics({})[1]
 
 
 @pytest.mark.slow
@@ -129,5 +160,9 @@ def test_inside_a_ray_actor() -> None:
             call = actor.step.remote([log_of(row) for row in group(A, B)], [info_of(row) for row in group(A, B)])
             result = ray.get(call, timeout=120)
             assert [round(each, 6) for each in result.rewards.tolist()] == expected(server, [A, B])
+            alone = actor_class.options(num_cpus=0).remote({"url": url_of(server), "group_size": 3})
+            calls = [alone.step.remote([log_of(row)], [info_of(row)]) for row in group(A, B, C)]
+            rewards = [round(reply.rewards.item(), 6) for reply in ray.get(calls, timeout=120)]
+            assert rewards == expected(server, [A, B, C]), "none queues behind its sibling"
     finally:
         ray.shutdown()

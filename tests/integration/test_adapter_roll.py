@@ -169,6 +169,18 @@ def test_scores_are_correctness_so_that_masks_which_compare_them_keep_the_rows()
     assert len(set(reply.batch["response_level_rewards"].tolist())) == 2, "float16 keeps them apart"
 
 
+def test_the_metrics_average_known_values_only() -> None:
+    metrics = adapter.metrics_of([SampleScore(0.0, None), SampleScore(1.0, 1), SampleScore(0.5, 0, first_error=3)])
+    assert (metrics["reward/acc"], metrics["reward/sgpo_reward"], metrics["reward/sgpo_first_error"]) == (0.5, 0.5, 3)
+    assert "reward/sgpo_rts" not in metrics
+
+
+def test_the_policy_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert adapter.Rewarder().settings.on_unscored == "outcome"
+    monkeypatch.setenv("SGPO_ON_UNSCORED", "raise")
+    assert adapter.Rewarder().settings.on_unscored == "raise"
+
+
 def test_a_batch_without_rows_and_one_of_one_response_a_prompt() -> None:
     assert adapter.metrics_of([]) == {}
     with running(BASE) as server, environment(VARIABLES, {"url": url_of(server)}):

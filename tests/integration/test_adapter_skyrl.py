@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 
 import sgpo_client.adapters.skyrl as adapter
+from sgpo_client.adapters.scores import NUMBERS, SampleScore
 from sgpo_client.errors import ConfigError
 from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, Outcome, Row, group, url_of
 from tests.integration.http_server import running
@@ -75,7 +76,7 @@ class SkyrlDriver:
         repetitions = [sum(row.uid == other.uid for other in rows[:index]) for index, row in enumerate(rows)]
         with ThreadPoolExecutor(32) as pool:
             ended = list(pool.map(lambda each: trajectory(*each, config), zip(rows, repetitions, strict=True)))
-        metrics = [each for _, each in ended]
+        metrics = [dict.fromkeys(NUMBERS, -1.0) | each for _, each in ended]
         return Outcome([step["reward"] for step, _ in ended], [int(each["acc"]) for each in metrics], metrics)
 
 
@@ -101,6 +102,21 @@ def test_none_is_no_policy_here() -> None:
     config = {"url": "http://127.0.0.1:9", "group_size": 1, "on_unscored": "none", "deadline_s": 0.2}
     with pytest.raises(ConfigError, match="no missing reward"):
         trajectory(group(A)[0], 0, config)
+
+
+def test_the_policy_comes_from_the_configuration_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert adapter.Scoring().settings.on_unscored == "raise"
+    monkeypatch.setenv("SGPO_ON_UNSCORED", "outcome")
+    assert adapter.Scoring().settings.on_unscored == "outcome"
+    assert adapter.Scoring({"on_unscored": "raise"}).settings.on_unscored == "raise"
+
+
+def test_the_metrics_leave_out_what_is_not_known() -> None:
+    env = adapter.SgpoEnv()
+    env.scoring.score = SampleScore(0.0, None, group_size=2)
+    metrics = env.get_metrics()
+    assert not {"acc", "sgpo_rts", "sgpo_first_error"} & set(metrics)
+    assert (metrics["sgpo_reward"], metrics["sgpo_group_size"]) == (0, 2)
 
 
 def test_without_a_trajectory_the_extras_stay_as_they_are() -> None:

@@ -18,7 +18,8 @@ from typing import Any, Literal
 import pytest
 
 from sgpo_client.adapters.settings import VARIABLES
-from sgpo_client.errors import ConfigError, DataError
+from sgpo_client.errors import ConfigError, DataError, RewardUnavailable
+from tests.integration.adapter_servers import nobody_at
 from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, B, Outcome, Row, expected, group, url_of
 from tests.integration.http_server import running
 from tests.integration.trainer_doubles import environment
@@ -99,7 +100,7 @@ class TestSlimeGroups(AdapterSuite):
 
 
 class TestSlimeSingles(AdapterSuite):
-    driver = SlimeDriver(group_rm=False, joins=True, mixed_sizes=False)
+    driver = SlimeDriver(group_rm=False, joins=True, mixed_sizes=False, failure="raise")
 
 
 def test_a_response_without_a_verdict_leaves_the_loss_and_not_the_mean() -> None:
@@ -137,6 +138,16 @@ def test_a_sample_of_an_evaluation_is_worth_its_correctness_and_costs_nothing() 
     assert judge.asked == []
 
 
+def test_an_evaluation_that_cannot_be_checked_is_no_number() -> None:
+    [sample] = samples_of(group(RIGHT))
+    sample.group_index = None
+    with (
+        environment(VARIABLES, {"url": nobody_at(), "deadline_s": 0.5}),
+        pytest.raises(RewardUnavailable, match=r"sample 0 of an evaluation.*server_unavailable"),
+    ):
+        asyncio.run(rollout(args_of(group_rm=False, size=8), [sample]))
+
+
 def test_a_templated_prompt_reaches_the_judge_without_its_template() -> None:
     judge = Counting(scripted())
     with running(BASE, judge=judge) as server:
@@ -154,3 +165,6 @@ def test_what_the_judge_cannot_read_is_refused() -> None:
     nested: Any = [samples_of(group(A, B))]
     with pytest.raises(ConfigError, match="several samples"):
         asyncio.run(load_function(PATH)(args_of(group_rm=True, size=1), nested))
+    with pytest.raises(ConfigError, match="several samples"):
+        asyncio.run(load_function(PATH)(args_of(group_rm=False, size=2), nested[0]))
+    assert asyncio.run(load_function(PATH)(args_of(group_rm=False, size=2), [])) == []

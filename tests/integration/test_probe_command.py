@@ -191,6 +191,8 @@ def test_the_whole_url_of_a_trainer_is_used_as_it_is(
     status, out = probe(capsys, "slime", url_of(locked, f"/v1/slime?key={KEY}&group_size=4"))
     assert status == 0
     assert [row["right"] for row in rows_of(out)] == ["-"] * 8, "a number alone says no more"
+    status, out = probe(capsys, "slime", url_of(server, "/v1/slime?group_size=8&reward_key=score"))
+    assert status == 0, out
     status, out = probe(capsys, "slime", url_of(server, "/v1/slime?reward_key=score"))
     assert status == 1
     assert "told no group size" in out

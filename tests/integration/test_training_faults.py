@@ -132,7 +132,7 @@ def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
 def test_a_server_that_comes_back_is_waited_for_and_nothing_counts_as_zero(tmp_path: Path, tiny_policy: Path) -> None:
     folder = tmp_path / "run"
     server_config = tmp_path / "server.toml"
-    server_config.write_text('[defences]\nenabled = false\n[judge]\nkind = "scripted"\nfirst_error = 1\n')
+    server_config.write_text('[defences]\nenabled = false\n[judge]\nkind = "scripted"\nfirst_error = 0\n')
     with reward_server(tmp_path, "--config", str(server_config)) as (url, server):
         settings = [
             f"model.name={tiny_policy}",

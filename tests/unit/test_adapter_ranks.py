@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from sgpo_client.adapters.ranks import over_ranks
+from sgpo_client.adapters.ranks import current_ranks, over_ranks
 from sgpo_client.adapters.samples import Sample
 from sgpo_client.adapters.scores import SampleScore
 from sgpo_client.errors import DataError, RewardUnavailable
@@ -94,3 +94,51 @@ def test_failure_of_one_rank_is_everyones() -> None:
 def test_batch_that_one_rank_cannot_read_is_everyones() -> None:
     results = run([DataError("an image"), [sample(1, "b")]], first_rank_fails)
     assert [str(result) for result in results] == ["an image"] * 2
+
+
+class Distributed:
+    """Stands for torch.distributed with two ranks."""
+
+    class group:  # noqa: N801 - torch's name
+        WORLD = object()
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self.made: list[str] = []
+        self.groups: list[object] = []
+
+    def is_available(self) -> bool:
+        return True
+
+    is_initialized = is_available
+
+    def get_world_size(self) -> int:
+        return 2
+
+    def get_rank(self) -> int:
+        return 0
+
+    def get_backend(self) -> str:
+        return self.backend
+
+    def new_group(self, backend: str) -> str:
+        self.made.append(backend)
+        return "over the CPU"
+
+    def all_gather_object(self, values: list[Any], value: Any, group: object) -> None:
+        self.groups.append(group)
+        values[:] = [value] * len(values)
+
+
+@pytest.mark.parametrize(("backend", "made", "group"), [("gloo", [], None), ("nccl", ["gloo"], "over the CPU")])
+def test_values_never_go_over_gpus(
+    backend: str, made: list[str], group: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = Distributed(backend)
+    monkeypatch.setattr("sgpo_client.adapters.ranks._distributed", lambda: distributed)
+    monkeypatch.setattr("sgpo_client.adapters.ranks._cpu_groups", {})
+    ranks = current_ranks()
+    assert ranks is not None
+    assert [ranks.gather("a"), ranks.gather("b")] == [["a", "a"], ["b", "b"]]
+    assert distributed.groups == [group, group]
+    assert distributed.made == made, "one group for the whole run"

@@ -14,6 +14,7 @@ from sgpo_client.advantage import (
     all_negative_divisor,
     all_negative_weight,
     group_advantages,
+    is_informative,
     quantized,
     scored_group_advantages,
 )
@@ -204,3 +205,11 @@ def test_rounding_removes_differences_below_the_quantum() -> None:
 @given(reward=st.floats(0, 1), quantum=st.floats(0.01, 0.5))
 def test_rounding_moves_a_reward_by_half_a_quantum_at_most(reward: float, quantum: float) -> None:
     assert abs(quantized(reward, quantum) - reward) <= quantum / 2 + 1e-12
+
+
+def test_a_response_at_the_defences_floor_is_rounded_like_an_honest_one() -> None:
+    floored = ResponseScore(id="0", reward=0.00335, status="wrong", acc=0, rts=0.0, flags=("padding",))
+    group = _group([floored, _judged(0.00335), _judged(0.004)], all_negative=True)
+    assert not is_informative(group, quantum=0.1)
+    assert is_informative(group)
+    assert scored_group_advantages(group, STD, SgpoTable(quantum=0.1, scale="std")) == [0.0, 0.0, 0.0]

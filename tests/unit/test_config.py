@@ -155,3 +155,16 @@ def test_an_algorithms_name_sets_what_is_left_out() -> None:
 )
 def test_credit_is_split_where_it_can_be(tables: dict, credit: str) -> None:
     assert parse_config({**MINIMAL, **tables}, "x").credit == credit
+
+
+def test_a_schedule_over_the_run_ties_a_checkpoint_to_the_runs_length() -> None:
+    def fingerprint(steps: int, sgpo: dict) -> str:
+        return parse_config({**MINIMAL, "run": {"steps": steps}, "sgpo": sgpo}, "x").fingerprint()
+
+    assert fingerprint(10, {}) == fingerprint(20, {})
+    falling = {"schedule": "linear", "weight_end": 0.1}
+    assert fingerprint(10, falling) != fingerprint(20, falling)
+
+
+def test_without_a_judge_nothing_is_split() -> None:
+    assert parse_config({**MINIMAL, "algo": {"name": "dr_grpo"}}, "x").credit == "response"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,20 @@ def test_the_prefix_is_never_punished_and_the_rest_never_rewarded(
     assert len(found) == length
     assert all(value >= 0 for value in found[:first_wrong])
     assert all(value <= 0 for value in found[first_wrong:])
+
+
+def test_a_response_that_was_not_judged_in_this_run_is_not_split() -> None:
+    """Recorded verdicts may stand beside a reward that has nothing to do with them."""
+    rollout = _rollout(RESPONSE)
+    score = replace(_judged(rollout, 1), status="wrong")
+    assert token_advantages(rollout, score, -0.3, "prefix", 0.0, decode) == [-0.3] * 13
+
+
+def test_offsets_into_a_text_that_was_sent_with_its_white_space() -> None:
+    stripped = _rollout(RESPONSE)
+    sent = replace(stripped, text=decode(RESPONSE))
+    assert sent.text != stripped.text
+    shifted = tuple((start + 1, end + 1) for start, end in _judged(stripped, 1).step_offsets)
+    score = replace(_judged(stripped, 1), step_offsets=shifted)
+    expected = token_advantages(stripped, _judged(stripped, 1), -0.3, "prefix", 0.0, decode)
+    assert token_advantages(sent, score, -0.3, "prefix", 0.0, decode) == expected
