@@ -179,7 +179,7 @@ def test_the_dockerfile_takes_what_the_package_is_made_of() -> None:
     root = FOLDER.parents[2]
     assert all((root / source).exists() for source in sources)
     packages = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    assert {package.partition(".")[0] for package in packages} <= set(sources)
+    assert {pattern.removesuffix("*") for pattern in packages["find"]["include"]} <= set(sources)
     let_in = {
         line[1:] for line in (FOLDER / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
     }

@@ -61,7 +61,7 @@ def test_other_refusals_are_repeated() -> None:
         ("http://h:1", "http://h:1/v1/openrlhf", "http://h:1"),
         ("http://h:1/", "http://h:1/v1/openrlhf", "http://h:1"),
         ("https://h/proxy", "https://h/proxy/v1/openrlhf", "https://h/proxy"),
-        ("http://h:1/proxy/v1/openrlhf?group_size=2", "http://h:1/proxy/v1/openrlhf?group_size=2", "http://h:1/proxy"),
+        ("http://h:1/proxy/v1/openrlhf?group_size=8", "http://h:1/proxy/v1/openrlhf?group_size=4", "http://h:1/proxy"),
         ("http://h:1/v1/slime", "http://h:1/v1/slime", "http://h:1"),
     ],
 )
