@@ -66,7 +66,6 @@ def test_away_for_a_while_is_waited_for(tiny_policy: Path, tmp_path: Path) -> No
     with serving(second, port):
         _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert "is away" in errors
     metrics = rows(folder / "metrics.jsonl")
     assert [row["step"] for row in metrics] == [1, 2, 3]
     assert [(row["num_groups"], row["response_tokens_mean"]) for row in metrics] == [(3, len(TOKENS))] * 3
