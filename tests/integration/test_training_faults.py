@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,32 +96,35 @@ def test_the_judge_behind_the_server_is_down(tmp_path: Path, tiny_policy: Path) 
     assert (tmp_path / "run" / "checkpoints" / "step-000000").is_dir()
 
 
+def started(folder: Path, settings: list[str], *arguments: object) -> subprocess.Popen[bytes]:
+    """A run in the background, with its messages in ``stderr.txt`` beside its folder; it has finished a step."""
+    with (folder.parent / "stderr.txt").open("wb") as stderr:
+        line = command("configs/debug.toml", *arguments, *sets(f"run.output_dir={folder}", *settings))
+        trainer = subprocess.Popen(line, cwd=ROOT, env=environment(), stderr=stderr)
+    metrics = folder / "metrics.jsonl"
+    wait_for(trainer, lambda: metrics.exists() and bool(metrics.read_text()))
+    return trainer
+
+
+def wait_for(trainer: subprocess.Popen[bytes], happened: Callable[[], bool]) -> None:
+    """Return when it has happened; the run must not end before."""
+    while not happened():
+        assert trainer.poll() is None
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
 def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
     """The run waits, retries, then stops with the checkpoint of the last finished step."""
     folder = tmp_path / "run"
     with reward_server(tmp_path, "--judge", "scripted") as (url, server):
-        settings = [
-            f"model.name={tiny_policy}",
-            f"run.output_dir={folder}",
-            f"reward.url={url}",
-            "reward.deadline_s=4",
-            "run.steps=100000",
-            "rollout.max_new_tokens=8",
-        ]
-        trainer = subprocess.Popen(
-            command("configs/debug.toml", "--nproc", 2, *sets(*settings)),
-            cwd=ROOT,
-            env=environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
-            assert trainer.poll() is None
-            time.sleep(0.1)
+        settings = [f"model.name={tiny_policy}", f"reward.url={url}", "reward.deadline_s=4"]
+        settings += ["run.steps=100000", "rollout.max_new_tokens=8"]
+        trainer = started(folder, settings, "--nproc", 2)
         server.send_signal(signal.SIGKILL)
-        _, stderr = trainer.communicate(timeout=120)
-    assert trainer.returncode == 1, stderr
+        returncode = trainer.wait(timeout=120)
+    stderr = (tmp_path / "stderr.txt").read_text()
+    assert returncode == 1, stderr
     assert "Traceback" not in stderr
     assert "run.resume=true" in stderr
     steps = len((folder / "metrics.jsonl").read_text().splitlines())
@@ -130,38 +133,19 @@ def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_comes_back_is_waited_for_and_nothing_counts_as_zero(tmp_path: Path, tiny_policy: Path) -> None:
-    folder = tmp_path / "run"
+    folder, messages = tmp_path / "run", tmp_path / "stderr.txt"
     server_config = tmp_path / "server.toml"
     server_config.write_text('[defences]\nenabled = false\n[judge]\nkind = "scripted"\nfirst_error = 0\n')
     with reward_server(tmp_path, "--config", str(server_config)) as (url, server):
-        settings = [
-            f"model.name={tiny_policy}",
-            f"run.output_dir={folder}",
-            f"reward.url={url}",
-            "reward.deadline_s=120",
-            "run.steps=30",
-            "rollout.max_new_tokens=24",
-            "eval.enabled=false",
-        ]
-        trainer = subprocess.Popen(
-            command("configs/debug.toml", *sets(*settings)),
-            cwd=ROOT,
-            env=environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
-            assert trainer.poll() is None
-            time.sleep(0.1)
+        settings = [f"model.name={tiny_policy}", f"reward.url={url}", "reward.deadline_s=250", "eval.enabled=false"]
+        trainer = started(folder, [*settings, "run.steps=30", "rollout.max_new_tokens=24"])
         server.send_signal(signal.SIGKILL)
         server.wait()
-    time.sleep(6)  # long enough for the run to meet the closed port
+        wait_for(trainer, lambda: "trying again" in messages.read_text())
     done = len(rows(folder / "metrics.jsonl"))
-    assert trainer.poll() is None
     with reward_server(tmp_path, "--config", str(server_config), port=int(url.rpartition(":")[2])):
-        _, stderr = trainer.communicate(timeout=200)
-    assert trainer.returncode == 0, stderr
-    assert "trying again" in stderr
+        returncode = trainer.wait(timeout=240)
+    assert returncode == 0, messages.read_text()
     metrics = rows(folder / "metrics.jsonl")
     assert [row["step"] for row in metrics] == list(range(1, 31))
     assert done < 30, "the server was gone while the run went on"
