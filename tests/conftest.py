@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 # benchmarks/ is not installed; `python -m pytest` finds it, plain pytest would not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+# Models here are tiny, and a container may be allowed fewer CPUs than it sees.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -88,6 +88,7 @@ def _fill_the_disk(world: World, folder: Path, background: bool) -> dict[str, An
     return found | {"second": _weights(parts), "again": _loaded(folder, 2, world)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("num_ranks", [1, 2])
 def test_on_a_full_disk_the_former_checkpoint_survives(num_ranks: int, background: bool, tmp_path: Path) -> None:
@@ -150,6 +151,7 @@ def _hang_while_writing(folder: Path, background: bool, ready: Connection) -> No
     run_here(save)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", [False, True])
 def test_a_process_killed_while_it_writes_leaves_the_former_checkpoint(background: bool, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"

@@ -104,6 +104,7 @@ def straight(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[lis
     return run_ranks(2, _straight, folder, folder=tmp_path_factory.mktemp("straight"))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_the_same_steps_bit_for_bit(straight: list, folder: Path, tmp_path: Path) -> None:
     for rank, (after, extra, lr) in enumerate(run_ranks(2, _resumed, folder, folder=tmp_path)):
         assert extra == {"cursor": 10 + rank, "table": torch.tensor([rank])}

@@ -77,6 +77,7 @@ def ask(world: World, path: Path, folder: Path, goes_away_after: int) -> tuple[l
     return client.asked, [[score.reward for score in group.scores] for group in scored]
 
 
+@pytest.mark.slow
 def test_two_ranks_ask_for_every_group_once_and_share_what_they_hear(tmp_path: Path) -> None:
     path = write_responses(tmp_path / "responses.jsonl", 21)
     (asked_0, rewards_0), (asked_1, rewards_1) = run_ranks(2, ask, path, tmp_path, 1000, folder=tmp_path / "ranks")

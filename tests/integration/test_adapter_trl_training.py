@@ -53,6 +53,7 @@ def test_all_negative_groups_move_the_policy(tiny_policy: Path, tmp_path: Path) 
     assert result["finite"]
 
 
+@pytest.mark.slow
 def test_responses_that_the_rules_judge_cannot_tell_leave_the_policy_alone(tiny_policy: Path, tmp_path: Path) -> None:
     """Random text holds no arithmetic: no verdict, no reward, advantage 0."""
     with running(PLAIN | {"judge": {"kind": "rules"}}) as server:
@@ -62,6 +63,7 @@ def test_responses_that_the_rules_judge_cannot_tell_leave_the_policy_alone(tiny_
     assert result["finite"]
 
 
+@pytest.mark.slow
 def test_group_that_is_cut_over_two_ranks_is_scored_once_and_whole(tiny_policy: Path, tmp_path: Path) -> None:
     """Three responses on each rank, in groups of two: the second group lies on both."""
     with running(HASH) as server:

@@ -131,6 +131,7 @@ def test_trained_critic_is_a_judge(tiny_base: Path, rows: Path, tmp_path: Path) 
         build_critic(CriticSettings(backend="local", model=str(output)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_interrupted_run_ends_with_the_same_weights(method: str, tiny_base: Path, rows: Path, tmp_path: Path) -> None:
     chosen = settings(tiny_base, rows, method=method)

@@ -14,7 +14,6 @@ from tests.integration.server_command import environment
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "join_load.py"
 
 
-@pytest.mark.slow
 def test_twenty_groups_are_joined_right() -> None:
     command = [sys.executable, str(SCRIPT), "--groups", "20", "--in-flight", "8"]
     result = subprocess.run(

@@ -146,6 +146,7 @@ async def test_what_kills_it_twice_is_given_up_and_its_neighbours_are_judged() -
         assert own(batch[:4], await judge.judge(batch[:4]))
 
 
+@pytest.mark.slow
 async def test_one_that_dies_all_the_time_is_unavailable_and_comes_back() -> None:
     async with process({**HASH, "fail": "die", "fail_on": "poison"}, max_restarts_per_minute=2) as judge:
         poison = [Solution("p", ("poison",))]

@@ -50,6 +50,7 @@ def verdicts(folder: Path, batch: list[Solution], **settings: object) -> list[Ve
         asyncio.run(judge.aclose())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["probe", "features"])
 def test_the_judge_finds_what_it_was_taught(kind: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(kind)
@@ -104,6 +105,7 @@ def test_features_say_what_decided(features: Path) -> None:
     assert verdict.critique.startswith("step 1: probe +")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["probe", "features"])
 def test_a_batch_does_not_change_a_verdict(kind: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(kind)
@@ -159,6 +161,7 @@ def test_an_interrupted_run_goes_on(config: Path, probe: Path) -> None:
     assert states[-1].exists()
 
 
+@pytest.mark.slow
 def test_heads_of_other_data_are_not_taken_up(config: Path, tmp_path: Path) -> None:
     output = tmp_path / "judge"
     assert train("probe", config, output, "layers=[1]", 'readouts=["mean"]', "head.epochs=2") == 0

@@ -113,7 +113,6 @@ def wait_for(trainer: subprocess.Popen[bytes], happened: Callable[[], bool]) -> 
         time.sleep(0.1)
 
 
-@pytest.mark.slow
 def test_server_killed_in_the_middle(tmp_path: Path, tiny_policy: Path) -> None:
     """The run waits, retries, then stops with the checkpoint of the last finished step."""
     folder = tmp_path / "run"

@@ -10,8 +10,6 @@ from safetensors.torch import load_file
 
 from tests.integration.training_run import rows, sets, sgpo_train, write_config
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def config(tmp_path: Path, tiny_policy: Path) -> Path:
@@ -39,6 +37,7 @@ def test_two_ranks_leave_a_whole_run_folder(config: Path, tmp_path: Path) -> Non
     AutoModelForCausalLM.from_pretrained(folder / "model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nproc", [1, 2])
 def test_resume_takes_the_same_next_step_bit_for_bit(config: Path, tmp_path: Path, nproc: int) -> None:
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
@@ -60,6 +59,7 @@ def test_resume_takes_the_same_next_step_bit_for_bit(config: Path, tmp_path: Pat
     assert all(torch.equal(weights[name], reference[name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_grpo_asks_no_judge(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     result = sgpo_train(config, "--set", "algo.name=grpo", "--set", "run.steps=1", "--set", f"run.output_dir={folder}")
@@ -71,6 +71,7 @@ def test_grpo_asks_no_judge(config: Path, tmp_path: Path) -> None:
     assert row["reward_mean"] == 0
 
 
+@pytest.mark.slow
 def test_several_epochs_clip_against_the_policy_that_sampled(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     overrides = ["algo.epochs=3", "run.steps=1", f"run.output_dir={folder}", "optim.lr=0.05"]
@@ -95,6 +96,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_algorithm_runs(name: str, config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"

@@ -76,7 +76,6 @@ TABLE: list[list[float | None]] = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("normalize", ["none", "std"])
 def test_agrees_with_trl(normalize: Normalize, tmp_path: Path) -> None:
     """TRL's trainer itself samples from a tiny model and turns the table's rewards into advantages."""

@@ -108,6 +108,7 @@ def test_figures_of_runs() -> None:
     assert thin([{"x": float(value)} for value in range(5)], 3) == {"x": [0.5, 2.5, 4.0]}
 
 
+@pytest.mark.slow
 def test_the_page_is_filled(tmp_path: Path) -> None:
     assert fill("<!-- a --> old <!-- end --> b <!-- c --><!-- end -->", {"a": "1", "c": "2"}) == (
         "<!-- a -->\n1\n<!-- end --> b <!-- c -->\n2\n<!-- end -->"

@@ -16,8 +16,6 @@ from sgpo_client.settings.algo import AlgoTable
 from tests.distributed.tiny import make_examples, tiny_model
 from tests.unit.trl_reference import make_rloo_trainer, make_trainer
 
-pytestmark = pytest.mark.slow
-
 LOW, HIGH, MAX_NEW_TOKENS, TEMPERATURE = 0.2, 0.28, 20, 0.7
 BOUNDS = {"clip_eps_low": LOW, "clip_eps_high": HIGH}
 COMMON = {"epsilon": LOW, "epsilon_high": HIGH, "max_completion_length": MAX_NEW_TOKENS, "temperature": TEMPERATURE}
