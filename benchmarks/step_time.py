@@ -100,11 +100,11 @@ def run_ours(options: argparse.Namespace) -> dict[str, Any] | None:
     import torch
     from step_flops import matmul_peak, time_shares, training_flops
 
-    from sgpo_client import distributed
     from sgpo_client.advantage import group_advantages
     from sgpo_client.assembly import make_updater
     from sgpo_client.loss import BatchSize
     from sgpo_client.model import load_policy, load_tokenizer
+    from sgpo_client.ranks import distributed
     from sgpo_client.rollout.hf import HFSampler
     from sgpo_client.rollout.prompt import PromptBuilder
     from sgpo_client.rollout.sampler import SamplingParams

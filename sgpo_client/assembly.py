@@ -16,25 +16,28 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from sgpo_client import checkpoint, distributed, offline, run_folder
-from sgpo_client.agreement import together
+from sgpo_client import offline
+from sgpo_client.checkpoint import checkpoint
 from sgpo_client.config import TrainConfig
-from sgpo_client.data import ProblemSampler
-from sgpo_client.distributed import World, all_gather_objects, all_reduce_max, barrier, broadcast_object
+from sgpo_client.data.order import ProblemSampler
+from sgpo_client.data.problem_sets import ProblemSets, load_problem_sets
 from sgpo_client.errors import ConfigError, RewardUnavailable, SgpoError
-from sgpo_client.interrupt import StopSignal
+from sgpo_client.log import run_folder
+from sgpo_client.log.trackers import check_tracker
 from sgpo_client.model import export, load_policy, load_tokenizer
 from sgpo_client.policy import make_policy
-from sgpo_client.precision import compute_dtype
-from sgpo_client.problem_sets import ProblemSets, load_problem_sets
-from sgpo_client.report import write_report
+from sgpo_client.ranks import distributed
+from sgpo_client.ranks.agreement import together
+from sgpo_client.ranks.distributed import World, all_gather_objects, all_reduce_max, barrier, broadcast_object
+from sgpo_client.ranks.interrupt import StopSignal
+from sgpo_client.ranks.precision import compute_dtype
+from sgpo_client.report.run_files import read_run
+from sgpo_client.report.run_report import write_report
+from sgpo_client.report.summary import summary
 from sgpo_client.reward_client import RewardClient
 from sgpo_client.rollout.build import make_sampler
 from sgpo_client.rollout.prompt import PromptBuilder
-from sgpo_client.run_files import read_run
 from sgpo_client.server_process import start_server
-from sgpo_client.summary import summary
-from sgpo_client.trackers import check_tracker
 from sgpo_client.trainer import Parts, Trainer
 from sgpo_client.update import PolicyUpdater
 

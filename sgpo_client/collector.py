@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from sgpo_client.advantage import is_informative
 from sgpo_client.config import TrainConfig
-from sgpo_client.data import ProblemSampler
-from sgpo_client.distributed import World
+from sgpo_client.data.order import ProblemSampler
+from sgpo_client.ranks.distributed import World
 from sgpo_client.rollout.prompt import PromptBuilder
 from sgpo_client.rollout.sampler import Sampler, SamplingParams
 from sgpo_client.scoring import GroupsUnderWay, Scores

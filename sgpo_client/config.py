@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import ConfigError
 from sgpo_client.settings.algo import AlgoTable
 from sgpo_client.settings.eval import EvalTable

@@ -9,11 +9,11 @@ import torch
 import torch.distributed as dist
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from sgpo_client.distributed import barrier
+from sgpo_client.checkpoint.folders import put_in_place, temporary_sibling
 from sgpo_client.errors import ModelError
-from sgpo_client.folders import put_in_place, temporary_sibling
-from sgpo_client.fsdp import full_parameters, whole
 from sgpo_client.lora import adapter_weights, write_adapter
+from sgpo_client.ranks.distributed import barrier
+from sgpo_client.ranks.fsdp import full_parameters, whole
 
 _WEIGHTS_FOLDER = "weights"
 """Where `make weights` puts the packaged model."""

@@ -18,18 +18,18 @@ from typing import Final
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from sgpo_client.agreement import together
 from sgpo_client.config import TrainConfig
-from sgpo_client.data import ProblemSampler
-from sgpo_client.data_problems import text_key
-from sgpo_client.distributed import World, all_gather_objects, broadcast_object
+from sgpo_client.data.order import ProblemSampler
+from sgpo_client.data.problems import text_key
+from sgpo_client.data.recorded import RecordedGroup, load_recorded, read_groups, recorded_scores
+from sgpo_client.data.recorded_rows import RecordedResponse
 from sgpo_client.errors import DataError
-from sgpo_client.metrics import read_json_lines
-from sgpo_client.recorded import RecordedGroup, load_recorded, read_groups, recorded_scores
-from sgpo_client.recorded_rows import RecordedResponse
+from sgpo_client.log.metrics import read_json_lines
+from sgpo_client.log.samples import append_rows, group_rows
+from sgpo_client.ranks.agreement import together
+from sgpo_client.ranks.distributed import World, all_gather_objects, broadcast_object
 from sgpo_client.reward_client import RewardClient
 from sgpo_client.rollout.prompt import PromptBuilder
-from sgpo_client.samples import append_rows, group_rows
 from sgpo_client.scoring import score_groups
 from sgpo_client.types import Example, Problem, Rollout, ScoredGroup
 from sgpo_client.update import PolicyUpdater

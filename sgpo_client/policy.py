@@ -7,11 +7,11 @@ from transformers import PreTrainedModel
 from transformers.utils import is_liger_kernel_available
 
 from sgpo_client.config import TrainConfig
-from sgpo_client.distributed import World
 from sgpo_client.errors import ConfigError
-from sgpo_client.fsdp import Sharding, blocks_of, shard
 from sgpo_client.model import load_policy
-from sgpo_client.precision import compute_dtype
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, blocks_of, shard
+from sgpo_client.ranks.precision import compute_dtype
 from sgpo_client.settings.model import ModelTable
 
 

@@ -1,6 +1,6 @@
 """Train a policy with SGPO or GRPO: ``sgpo-train CONFIG.toml [--set a.b=c] [--nproc N]``.
 
-``sgpo-train compare RUN RUN ...`` sets finished runs side by side (`sgpo_client.compare`).
+``sgpo-train compare RUN RUN ...`` sets finished runs side by side (`sgpo_client.report.compare`).
 
 Runs on one rank as it is, on N with ``--nproc N`` or under torchrun. The configuration is read and checked before
 torch is imported.
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sgpo-train``. Returns 0, 2 for wrong input, 1 when the run had to stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["compare"]:
-        from sgpo_client.compare import main as compare
+        from sgpo_client.report.compare import main as compare
 
         return compare(arguments[1:])
     parser = _parser()
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load_config(options.config, options.set)
         if (options.nproc > 1 or options.max_restarts) and "RANK" not in os.environ:
-            from sgpo_client.launch import launch_ranks
+            from sgpo_client.ranks.launch import launch_ranks
 
             return launch_ranks(options.nproc, _without_launch(options), options.max_restarts)
 

@@ -15,23 +15,23 @@ from pathlib import Path
 from typing import TypeVar
 
 from sgpo_client.advantage import all_negative_weight, scored_group_advantages
-from sgpo_client.agreement import together
 from sgpo_client.ahead import Ahead
-from sgpo_client.checkpoint_writer import CheckpointWriter
+from sgpo_client.checkpoint.writer import CheckpointWriter
 from sgpo_client.collector import Batch, Collector
 from sgpo_client.config import TrainConfig
-from sgpo_client.data import ProblemSampler
-from sgpo_client.distributed import World, all_gather_objects, all_reduce_sums
+from sgpo_client.data.order import ProblemSampler
 from sgpo_client.errors import CheckpointError, RewardError, SamplerError, TrainingError
 from sgpo_client.evaluate import eval_row, evaluate, merged
 from sgpo_client.examples import make_examples
-from sgpo_client.interrupt import StopSignal
+from sgpo_client.log.run_log import RunLog
+from sgpo_client.log.step_metrics import PhaseClock, group_sums, step_metrics
 from sgpo_client.offline import OfflineGroups, centred_on_start
+from sgpo_client.ranks.agreement import together
+from sgpo_client.ranks.distributed import World, all_gather_objects, all_reduce_sums
+from sgpo_client.ranks.interrupt import StopSignal
 from sgpo_client.reward_client import RewardClient
 from sgpo_client.rollout.prompt import PromptBuilder
 from sgpo_client.rollout.sampler import Sampler, SamplingParams
-from sgpo_client.run_log import RunLog
-from sgpo_client.step_metrics import PhaseClock, group_sums, step_metrics
 from sgpo_client.types import Problem, ScoredGroup
 from sgpo_client.update import PolicyUpdater, UpdateStats
 

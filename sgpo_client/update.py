@@ -13,13 +13,13 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from sgpo_client.config import TrainConfig
-from sgpo_client.distributed import World, all_gather_objects, all_reduce_max, all_reduce_sums
 from sgpo_client.errors import TrainingError
-from sgpo_client.fsdp import Sharding, begin_micro_batch, clip_grad_norm, free_gathered
 from sgpo_client.importance import mismatch, truncated_weights
 from sgpo_client.logprobs import response_logprobs
 from sgpo_client.loss import BatchSize, policy_loss, token_weight
 from sgpo_client.microbatch import MicroBatch, make_micro_batches, pad_to, partition
+from sgpo_client.ranks.distributed import World, all_gather_objects, all_reduce_max, all_reduce_sums
+from sgpo_client.ranks.fsdp import Sharding, begin_micro_batch, clip_grad_norm, free_gathered
 from sgpo_client.types import Example
 
 logger = logging.getLogger(__name__)

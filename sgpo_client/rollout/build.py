@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from sgpo_client.agreement import together
 from sgpo_client.config import TrainConfig
-from sgpo_client.distributed import World
 from sgpo_client.model import load_policy
+from sgpo_client.ranks.agreement import together
+from sgpo_client.ranks.distributed import World
 from sgpo_client.rollout.hf import HFSampler, eos_token_ids
 from sgpo_client.rollout.sampler import Sampler
 

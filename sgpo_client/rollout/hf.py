@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from sgpo_client.fsdp import copy_weights
+from sgpo_client.ranks.fsdp import copy_weights
 from sgpo_client.rollout.attention import use_decode_attention
 from sgpo_client.rollout.decode import decode
 from sgpo_client.rollout.sampler import Sampler, SamplingParams

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from sgpo_client.distributed import World
 from sgpo_client.errors import ConfigError, SamplerError
-from sgpo_client.fsdp import full_parameters
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import full_parameters
 from sgpo_client.rollout.sampler import Sampler, SamplingParams
 from sgpo_client.rollout.vllm_heads import refresh_tied_heads
 from sgpo_client.rollout.vllm_params import LOGPROBS_MODE, make_rollout, request_params

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from sgpo_client.agreement import together
-from sgpo_client.distributed import World, broadcast_object
 from sgpo_client.errors import SamplerError
-from sgpo_client.fsdp import full_parameters
+from sgpo_client.ranks.agreement import together
+from sgpo_client.ranks.distributed import World, broadcast_object
+from sgpo_client.ranks.fsdp import full_parameters
 from sgpo_client.rollout.sampler import Sampler, SamplingParams
 from sgpo_client.rollout.vllm_http import VllmHttp
 from sgpo_client.rollout.vllm_params import make_rollout, request_params

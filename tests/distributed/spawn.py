@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.multiprocessing as mp
 
-from sgpo_client.distributed import World, init, shutdown
+from sgpo_client.ranks.distributed import World, init, shutdown
 
 
 def run_ranks(

@@ -19,11 +19,11 @@ from torch.distributed.checkpoint import FileSystemWriter
 from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
-from sgpo_client import checkpoint
-from sgpo_client.checkpoint_writer import CheckpointWriter
-from sgpo_client.distributed import World
+from sgpo_client.checkpoint import checkpoint
+from sgpo_client.checkpoint.writer import CheckpointWriter
 from sgpo_client.errors import CheckpointError
-from sgpo_client.fsdp import Sharding, full_parameters, shard
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, full_parameters, shard
 from tests.distributed.spawn import run_here, run_ranks
 from tests.distributed.tiny import tiny_model
 

@@ -14,15 +14,15 @@ import torch
 from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
-from sgpo_client import checkpoint
-from sgpo_client.checkpoint_writer import CheckpointWriter
-from sgpo_client.dcp_reader import SafeReader
-from sgpo_client.distributed import World
+from sgpo_client.checkpoint import checkpoint
+from sgpo_client.checkpoint.dcp_reader import SafeReader
+from sgpo_client.checkpoint.writer import CheckpointWriter
 from sgpo_client.errors import CheckpointError
-from sgpo_client.fsdp import Sharding, begin_micro_batch, full_parameters, shard
 from sgpo_client.logprobs import response_logprobs
 from sgpo_client.loss import policy_loss
 from sgpo_client.microbatch import make_micro_batches
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, begin_micro_batch, full_parameters, shard
 from tests.distributed.spawn import run_here, run_ranks
 from tests.distributed.tiny import make_examples, tiny_model
 
@@ -125,7 +125,7 @@ def test_another_number_of_ranks_gets_the_weights(straight: list, folder: Path) 
 @pytest.fixture
 def world() -> World:
     """A world of one in this process."""
-    from sgpo_client.distributed import init, shutdown
+    from sgpo_client.ranks.distributed import init, shutdown
 
     assert "RANK" not in os.environ
     yield init()

@@ -12,7 +12,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from sgpo_client.distributed import (
+from sgpo_client.logprobs import response_logprobs
+from sgpo_client.loss import policy_loss
+from sgpo_client.microbatch import MicroBatch, make_micro_batches, pad_to
+from sgpo_client.ranks.distributed import (
     World,
     all_gather_objects,
     all_reduce_max,
@@ -20,10 +23,7 @@ from sgpo_client.distributed import (
     barrier,
     broadcast_object,
 )
-from sgpo_client.fsdp import Sharding, begin_micro_batch, clip_grad_norm, copy_weights, full_parameters, shard
-from sgpo_client.logprobs import response_logprobs
-from sgpo_client.loss import policy_loss
-from sgpo_client.microbatch import MicroBatch, make_micro_batches, pad_to
+from sgpo_client.ranks.fsdp import Sharding, begin_micro_batch, clip_grad_norm, copy_weights, full_parameters, shard
 from sgpo_client.types import Example
 from tests.distributed.spawn import run_here, run_ranks
 from tests.distributed.tiny import make_examples, tiny_model

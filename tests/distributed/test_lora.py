@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 from torch.optim import AdamW
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from sgpo_client import checkpoint
-from sgpo_client.checkpoint_writer import CheckpointWriter
-from sgpo_client.distributed import World
+from sgpo_client.checkpoint import checkpoint
+from sgpo_client.checkpoint.writer import CheckpointWriter
 from sgpo_client.errors import CheckpointError, ModelError
-from sgpo_client.fsdp import Sharding, begin_micro_batch, copy_weights, full_parameters, shard, whole
 from sgpo_client.logprobs import response_logprobs
 from sgpo_client.lora import adapter_weights, add_adapters
 from sgpo_client.loss import policy_loss
 from sgpo_client.microbatch import make_micro_batches
 from sgpo_client.model import export
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, begin_micro_batch, copy_weights, full_parameters, shard, whole
 from sgpo_client.settings.model import LoraTable
 from tests.distributed.spawn import run_here, run_ranks
 from tests.distributed.tiny import make_examples, tiny_model

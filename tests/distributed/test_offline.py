@@ -12,11 +12,11 @@ import torch
 from torch.optim import SGD
 
 from sgpo_client.config import TrainConfig, parse_config
-from sgpo_client.distributed import World
+from sgpo_client.data.recorded import load_recorded
 from sgpo_client.errors import RewardUnavailable
-from sgpo_client.fsdp import Sharding, shard
 from sgpo_client.offline import STORE, OfflineGroups, scored_offline, with_start_logprobs
-from sgpo_client.recorded import load_recorded
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, shard
 from sgpo_client.settings.offline import OfflineTable
 from sgpo_client.types import Problem, Rollout, ScoredGroup
 from sgpo_client.update import PolicyUpdater

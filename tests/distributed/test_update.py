@@ -10,10 +10,10 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from sgpo_client.config import parse_config
-from sgpo_client.distributed import World
 from sgpo_client.errors import TrainingError
-from sgpo_client.fsdp import Sharding, shard
 from sgpo_client.loss import BatchSize
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, shard
 from sgpo_client.types import Example
 from sgpo_client.update import PolicyUpdater, UpdateStats
 from tests.distributed.spawn import run_here

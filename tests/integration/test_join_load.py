@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.integration.server_command import environment
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "join_load.py"

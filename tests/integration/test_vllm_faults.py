@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from sgpo_client import distributed
-from sgpo_client.distributed import World
 from sgpo_client.errors import ConfigError, SamplerError
+from sgpo_client.ranks import distributed
+from sgpo_client.ranks.distributed import World
 from sgpo_client.rollout.sampler import SamplingParams
 from sgpo_client.rollout.vllm_check import PROBE, check_server
 from sgpo_client.rollout.vllm_server import VllmServerSampler

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from sgpo_client import distributed
 from sgpo_client.config import parse_config
 from sgpo_client.model import load_policy, load_tokenizer
+from sgpo_client.ranks import distributed
 from sgpo_client.rollout.build import make_sampler
 from sgpo_client.rollout.hf import HFSampler
 from sgpo_client.rollout.sampler import Sampler, SamplingParams

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sgpo_client.data import load_problems
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.order import load_problems
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.types import Problem
 
 

@@ -10,8 +10,8 @@ import torch
 
 from sgpo_client.collector import Collector, Stopped
 from sgpo_client.config import parse_config
-from sgpo_client.data import ProblemSampler
-from sgpo_client.distributed import World
+from sgpo_client.data.order import ProblemSampler
+from sgpo_client.ranks.distributed import World
 from sgpo_client.rollout.sampler import Sampler, SamplingParams
 from sgpo_client.types import Problem, Rollout
 from sgpo_client.wire import GroupScores, ResponseScore, RewardGroup, ShapingParams

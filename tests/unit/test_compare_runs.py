@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sgpo_client.compare import compare, main, names, warnings, write_comparison
 from sgpo_client.errors import DataError
-from sgpo_client.run_files import change_between
+from sgpo_client.report.compare import compare, main, names, warnings, write_comparison
+from sgpo_client.report.run_files import change_between
 from sgpo_client.train import main as train_main
 from tests.unit.run_folders import eval_row, make_run
 

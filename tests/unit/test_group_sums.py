@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgpo_client.step_metrics import NUM_RTS_BINS, group_sums, rts_bin, step_metrics
+from sgpo_client.log.step_metrics import NUM_RTS_BINS, group_sums, rts_bin, step_metrics
 from sgpo_client.types import Problem, Rollout, ScoredGroup
 from sgpo_client.wire import ResponseScore
 

@@ -105,7 +105,7 @@ def test_heavy_imports_are_noticed() -> None:
         "sgpo_client.reward_client",
         "sgpo_client.server_process",
         "sgpo_client.config",
-        "sgpo_client.data",
+        "sgpo_client.data.order",
         "eval",
     ],
 )

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from scipy.stats import multinomial
 
-from sgpo_client.intervals import newcombe, paired_change
+from sgpo_client.report.intervals import newcombe, paired_change
 
 
 @pytest.mark.parametrize(

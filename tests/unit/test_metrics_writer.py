@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sgpo_client.metrics import MetricsWriter, StepDisplay, format_seconds, format_step, read_metrics
+from sgpo_client.log.metrics import MetricsWriter, StepDisplay, format_seconds, format_step, read_metrics
 
 STEP = {
     "step": 3,

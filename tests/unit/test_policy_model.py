@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from sgpo_client.distributed import World
 from sgpo_client.errors import ModelError
-from sgpo_client.fsdp import Sharding, shard
 from sgpo_client.model import export, load_policy, load_tokenizer
+from sgpo_client.ranks.distributed import World
+from sgpo_client.ranks.fsdp import Sharding, shard
 from tests.distributed.spawn import run_here
 from tests.distributed.tiny import tiny_model
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sgpo_client.data import load_problems
-from sgpo_client.data_problems import final_answer
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.order import load_problems
+from sgpo_client.data.problems import final_answer
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import DataError
 from tests.unit.problem_rows import ids, load_row, rows, write
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgpo_client.data import ProblemSampler, load_problems
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.order import ProblemSampler, load_problems
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import DataError
 from sgpo_client.types import Problem
 from tests.unit.problem_rows import ids, rows, write

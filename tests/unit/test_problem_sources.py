@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sgpo_client.data import load_problems
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.order import load_problems
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import ConfigError, DataError, SgpoError
 from tests.unit.problem_rows import ids, rows, write
 

@@ -10,8 +10,8 @@ import pytest
 
 from judge.shaping import Shaping, group_rewards
 from sgpo_client.config import parse_config
+from sgpo_client.data.recorded import RecordedGroup, load_recorded, read_groups, recorded_scores
 from sgpo_client.errors import ConfigError, DataError
-from sgpo_client.recorded import RecordedGroup, load_recorded, read_groups, recorded_scores
 from sgpo_client.settings.offline import OfflineTable
 from sgpo_client.wire import ShapingParams
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from sgpo_client.errors import DataError
-from sgpo_client.intervals import newcombe, wilson
-from sgpo_client.report import main, write_report
-from sgpo_client.report_chart_list import SECTIONS
-from sgpo_client.report_drawing import moving_mean
-from sgpo_client.report_samples import cut, sample_groups
+from sgpo_client.report.chart_list import SECTIONS
+from sgpo_client.report.drawing import moving_mean
+from sgpo_client.report.intervals import newcombe, wilson
+from sgpo_client.report.run_report import main, write_report
+from sgpo_client.report.samples import cut, sample_groups
 
 CHARTS = [chart for section in SECTIONS for chart in section.charts]
 XSS = [
@@ -271,7 +271,7 @@ def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_command_works_without_torch(tmp_path: Path) -> None:
     code = (
-        "import sys, sgpo_client.report as report\n"
+        "import sys, sgpo_client.report.run_report as report\n"
         f"assert report.main([{str(tmp_path)!r}]) == 0\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)\n"
     )

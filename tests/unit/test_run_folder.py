@@ -9,7 +9,7 @@ import pytest
 
 from sgpo_client.config import parse_config
 from sgpo_client.errors import ConfigError
-from sgpo_client.run_folder import prepare
+from sgpo_client.log.run_folder import prepare
 
 
 def config(folder: Path, **run: object):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sgpo_client.config import TrainConfig, parse_config
-from sgpo_client.distributed import World
-from sgpo_client.run_log import RunLog
+from sgpo_client.log.run_log import RunLog
+from sgpo_client.ranks.distributed import World
 from sgpo_client.types import Problem, Rollout, ScoredGroup
 from sgpo_client.wire import ResponseScore
 from tests.distributed.spawn import run_here, run_ranks

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sgpo_client.errors import DataError
-from sgpo_client.intervals import newcombe, paired_change
-from sgpo_client.run_files import change_between, read_run
-from sgpo_client.summary import summary
+from sgpo_client.report.intervals import newcombe, paired_change
+from sgpo_client.report.run_files import change_between, read_run
+from sgpo_client.report.summary import summary
 from tests.unit.run_folders import eval_row, make_run, write_rows
 
 

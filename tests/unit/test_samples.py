@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sgpo_client.samples import append_rows, drop_rows_after, sample_rows
+from sgpo_client.log.samples import append_rows, drop_rows_after, sample_rows
 from sgpo_client.types import Problem, Rollout, ScoredGroup
 from sgpo_client.wire import ItemError, ResponseScore
 

@@ -10,12 +10,12 @@ import pytest
 from sgpo_client.advantage import scored_group_advantages
 from sgpo_client.errors import RewardUnavailable
 from sgpo_client.examples import make_examples
+from sgpo_client.log.step_metrics import group_sums, is_rescued, step_metrics
 from sgpo_client.loss import BatchSize, policy_loss
 from sgpo_client.microbatch import make_micro_batches
 from sgpo_client.scoring import score_groups
 from sgpo_client.settings.algo import AlgoTable
 from sgpo_client.settings.sgpo import SgpoTable
-from sgpo_client.step_metrics import group_sums, is_rescued, step_metrics
 from sgpo_client.types import Example, Problem, Rollout, ScoredGroup
 from sgpo_client.wire import GroupScores, ItemError, ResponseScore, RewardGroup, ShapingParams
 

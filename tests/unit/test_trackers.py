@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sgpo_client.errors import ConfigError
+from sgpo_client.log.trackers import SafeTracker, check_tracker, open_tracker
 from sgpo_client.settings.log import LogTable
-from sgpo_client.trackers import SafeTracker, check_tracker, open_tracker
 
 STEP = {"step": 3, "loss": 0.5, "kl": None, "num_groups": 4, "rts_histogram": [1, 2]}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sgpo_client.errors import DataError
-from sgpo_client.intervals import Interval, newcombe, paired_change, wilson
-from sgpo_client.metrics import read_json_lines, read_metrics
+from sgpo_client.log.metrics import read_json_lines, read_metrics
+from sgpo_client.report.intervals import Interval, newcombe, paired_change, wilson
 
 logger = logging.getLogger(__name__)
 

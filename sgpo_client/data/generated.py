@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from sgpo_client.data_rows import Row, RowSource
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.rows import Row, RowSource
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import ConfigError
 
 

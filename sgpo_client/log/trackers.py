@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sgpo_client.errors import ConfigError
-from sgpo_client.metrics import StepMetrics
+from sgpo_client.log.metrics import StepMetrics
 from sgpo_client.settings.log import LogTable
 
 logger = logging.getLogger(__name__)

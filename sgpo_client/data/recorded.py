@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgpo_client.data_problems import text_key
-from sgpo_client.data_rows import jsonl_rows
+from sgpo_client.data.problems import text_key
+from sgpo_client.data.recorded_rows import RecordedResponse, parse_row, verdict_fields
+from sgpo_client.data.rows import jsonl_rows
 from sgpo_client.errors import DataError
-from sgpo_client.recorded_rows import RecordedResponse, parse_row, verdict_fields
 from sgpo_client.settings.offline import OfflineTable
 from sgpo_client.types import Problem
 from sgpo_client.wire import ItemError, ResponseScore, ShapingParams, Status

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from sgpo_client.data_rows import Row, RowSource
+from sgpo_client.data.rows import Row, RowSource
 from sgpo_client.errors import DataError
 from sgpo_client.types import Problem
 

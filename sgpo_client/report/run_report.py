@@ -15,12 +15,12 @@ from statistics import median
 from typing import Any, Final
 
 from sgpo_client.errors import DataError
-from sgpo_client.metrics import format_seconds, read_json_lines
-from sgpo_client.report_charts import draw_charts
-from sgpo_client.report_drawing import MAX_POINTS, mean_of
-from sgpo_client.report_page import render_page, write_page
-from sgpo_client.report_samples import clean, sample_groups
-from sgpo_client.run_files import EvalRow, change_between, group_totals, known, read_run
+from sgpo_client.log.metrics import format_seconds, read_json_lines
+from sgpo_client.report.charts import draw_charts
+from sgpo_client.report.drawing import MAX_POINTS, mean_of
+from sgpo_client.report.page import render_page, write_page
+from sgpo_client.report.run_files import EvalRow, change_between, group_totals, known, read_run
+from sgpo_client.report.samples import clean, sample_groups
 
 REPORT_NAME: Final = "report.html"
 MAX_EVALUATIONS: Final = 12
@@ -145,7 +145,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     sys.stdout.write(f"{path}\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

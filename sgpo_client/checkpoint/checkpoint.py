@@ -23,12 +23,12 @@ from torch.distributed.checkpoint.state_dict import set_optimizer_state_dict
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from sgpo_client import rng
-from sgpo_client.agreement import together
-from sgpo_client.checkpoint_state import optimizer_state_of, shapes, tensors
-from sgpo_client.checkpoint_writer import FORMAT, METADATA, rank_name, step_name, steps_in
-from sgpo_client.dcp_reader import SafeReader
+from sgpo_client.checkpoint import rng
+from sgpo_client.checkpoint.dcp_reader import SafeReader
+from sgpo_client.checkpoint.state import optimizer_state_of, shapes, tensors
+from sgpo_client.checkpoint.writer import FORMAT, METADATA, rank_name, step_name, steps_in
 from sgpo_client.errors import CheckpointError
+from sgpo_client.ranks.agreement import together
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import ConfigError, DataError
 
 

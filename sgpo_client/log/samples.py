@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sgpo_client.metrics import iter_json_lines
+from sgpo_client.log.metrics import iter_json_lines
 from sgpo_client.types import ScoredGroup
 
 
@@ -37,7 +37,7 @@ def sample_rows(
 
 
 def group_rows(step: int, group: ScoredGroup, advantages: Sequence[float]) -> Iterator[dict[str, Any]]:
-    """All responses of a group with what was said of each; `sgpo_client.recorded` reads such rows as well."""
+    """All responses of a group with what was said of each; `sgpo_client.data.recorded` reads such rows as well."""
     for rollout, score, advantage in zip(group.rollouts, group.scores, advantages, strict=True):
         yield {
             "step": step,

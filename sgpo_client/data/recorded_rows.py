@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sgpo_client.data_rows import Row
+from sgpo_client.data.rows import Row
 from sgpo_client.errors import DataError
 from sgpo_client.wire import Status
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sgpo_client.errors import DataError
-from sgpo_client.run_files import Change, EvalRow, RunFiles, change_between, read_run
+from sgpo_client.report.run_files import Change, EvalRow, RunFiles, change_between, read_run
 
 MAX_RUNS: Final = 10
 
@@ -185,8 +185,8 @@ def write_comparison(compared: Sequence[Compared], target: Path) -> Path:
     Raises:
         DataError: when it cannot be written there.
     """
-    from sgpo_client.compare_charts import draw_comparison
-    from sgpo_client.report_page import render_page, write_page
+    from sgpo_client.report.compare_charts import draw_comparison
+    from sgpo_client.report.page import render_page, write_page
 
     first = compared[0]
     page = render_page(

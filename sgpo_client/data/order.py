@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from sgpo_client.data_generated import generated_rows
-from sgpo_client.data_problems import FieldNames, collect, text_key
-from sgpo_client.data_rows import RowSource, evaluation_rows, training_rows
-from sgpo_client.data_settings import DataSettings
+from sgpo_client.data.generated import generated_rows
+from sgpo_client.data.problems import FieldNames, collect, text_key
+from sgpo_client.data.rows import RowSource, evaluation_rows, training_rows
+from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import ConfigError, DataError
 from sgpo_client.types import Problem
 

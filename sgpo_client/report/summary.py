@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sgpo_client.metrics import format_seconds
-from sgpo_client.run_files import RunFiles, change_between, group_totals, known
+from sgpo_client.log.metrics import format_seconds
+from sgpo_client.report.run_files import RunFiles, change_between, group_totals, known
 
 
 def summary(run: RunFiles, report: str) -> str:

@@ -1,4 +1,4 @@
-"""Writing checkpoints, at once or while training goes on; see `sgpo_client.checkpoint` for what they are."""
+"""Writing checkpoints, at once or while training goes on; see `sgpo_client.checkpoint.checkpoint` for what they are."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from sgpo_client import rng
-from sgpo_client.agreement import together
-from sgpo_client.checkpoint_state import optimizer_state_of, shapes, tensors
-from sgpo_client.distributed import barrier
+from sgpo_client.checkpoint import rng
+from sgpo_client.checkpoint.folders import put_in_place, temporary_sibling
+from sgpo_client.checkpoint.state import optimizer_state_of, shapes, tensors
 from sgpo_client.errors import CheckpointError
-from sgpo_client.folders import put_in_place, temporary_sibling
+from sgpo_client.ranks.agreement import together
+from sgpo_client.ranks.distributed import barrier
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from sgpo_client.config import TrainConfig
-from sgpo_client.distributed import World, all_gather_objects, broadcast_object
-from sgpo_client.metrics import MetricsWriter, StepDisplay, StepMetrics, read_json_lines
-from sgpo_client.samples import append_rows, drop_rows_after, group_rows, sample_rows
-from sgpo_client.trackers import open_tracker
+from sgpo_client.log.metrics import MetricsWriter, StepDisplay, StepMetrics, read_json_lines
+from sgpo_client.log.samples import append_rows, drop_rows_after, group_rows, sample_rows
+from sgpo_client.log.trackers import open_tracker
+from sgpo_client.ranks.distributed import World, all_gather_objects, broadcast_object
 from sgpo_client.types import ScoredGroup
 
 logger = logging.getLogger(__name__)

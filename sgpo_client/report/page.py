@@ -11,7 +11,7 @@ def render_page(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("sgpo_client"),
+        loader=PackageLoader("sgpo_client.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

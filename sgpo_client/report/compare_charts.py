@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sgpo_client.compare import Compared
-from sgpo_client.report_charts import Drawing
-from sgpo_client.report_drawing import Frame, Unit, draw, number, paint_line
+from sgpo_client.report.charts import Drawing
+from sgpo_client.report.compare import Compared
+from sgpo_client.report.drawing import Frame, Unit, draw, number, paint_line
 
 Points = tuple[list[float], list[float]]
 

@@ -13,9 +13,9 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from transformers import PreTrainedModel
 
-from sgpo_client.distributed import World
 from sgpo_client.errors import ModelError
 from sgpo_client.lora import plain_weights
+from sgpo_client.ranks.distributed import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sgpo_client.report_chart_list import SECTIONS, Chart, Series
-from sgpo_client.report_drawing import LINE_STYLES, SERIES, Frame, Row, draw, mean_of, number, paint_line
+from sgpo_client.report.chart_list import SECTIONS, Chart, Series
+from sgpo_client.report.drawing import LINE_STYLES, SERIES, Frame, Row, draw, mean_of, number, paint_line
 
 MAX_BARS: Final = 60
 QUIET: Final = frozenset({"skipped"})

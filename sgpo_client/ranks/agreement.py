@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sgpo_client.distributed import all_gather_objects
 from sgpo_client.errors import SgpoError
+from sgpo_client.ranks.distributed import all_gather_objects
 
 T = TypeVar("T")
 

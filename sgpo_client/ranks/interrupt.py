@@ -6,7 +6,7 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from sgpo_client.distributed import all_reduce_max
+from sgpo_client.ranks.distributed import all_reduce_max
 
 
 class StopSignal:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sgpo_client.config import TrainConfig
-from sgpo_client.data import load_problems
+from sgpo_client.data.order import load_problems
+from sgpo_client.data.recorded import RecordedGroup
 from sgpo_client.errors import DataError
 from sgpo_client.offline import load_offline
-from sgpo_client.recorded import RecordedGroup
 from sgpo_client.rollout.prompt import PromptBuilder
 from sgpo_client.types import Problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sgpo_client.report_drawing import Unit
+from sgpo_client.report.drawing import Unit
 
 
 @dataclass(frozen=True, slots=True)

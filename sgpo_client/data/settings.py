@@ -11,7 +11,7 @@ Source = Literal["jsonl", "hub", "reasoning_gym"]
 
 
 class DataSettings(BaseModel):
-    """Settings of `sgpo_client.data`.
+    """Settings of `sgpo_client.data.order`.
 
     >>> DataSettings(source="reasoning_gym", name="gsm_symbolic", num_problems=100).answer_field
     'answer'

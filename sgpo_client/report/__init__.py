@@ -1,0 +1,1 @@
+"""What people read of a run: the summary, ``report.html``, ``sgpo-train compare``. Needs no torch."""
