@@ -145,6 +145,8 @@ def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitS
             setting = f"reward.judge = {judge!r}" if judge else f"reward.server_config = '{table.server_config}'"
             raise RewardUnavailable(f"{setting}: {error}") from error
 
+    if url and world.is_main and not {"judge", "server_config"}.isdisjoint(config.reward.model_fields_set):
+        logger.info("reward.url is set: the server there judges; reward.judge and reward.server_config are not used")
     if not url:
         check_one_machine(all_gather_objects(socket.gethostname()))
         url = broadcast_object(together(lambda: start() if world.is_main else ""))
@@ -214,5 +216,8 @@ def _leave_together(
 
 def _report(folder: Path, world: World) -> None:
     if world.is_main:
-        report = write_report(folder)
-        sys.stderr.write(summary(read_run(folder), str(report)) + "\n")
+        try:
+            report = str(write_report(folder))
+        except OSError as error:
+            report = f"not written ({error.strerror})"
+        sys.stderr.write(summary(read_run(folder), report) + "\n")

@@ -68,6 +68,7 @@ class Collector:
         self._prompts = prompts
         self._client = client
         self._problems = problems
+        self._replacements = problems.replacements()
         self._world = world
         table = config.rollout
         self._params = SamplingParams(
@@ -125,9 +126,12 @@ class Collector:
         return Batch(kept, replaced, rounds, sample_s, reward_s)
 
     def _share(self, step: int, round_: int) -> list[Problem]:
-        """This rank's problems of a round; every round of every step has its own."""
+        """This rank's problems of a round. Epochs are of the first rounds: what the others draw shortens none."""
         per_step = self._config.rollout.prompts_per_step
-        problems = self._problems.batch(step * (1 + self._extra_rounds) + round_, per_step)
+        if round_ == 0:
+            problems = self._problems.batch(step, per_step)
+        else:
+            problems = self._replacements.batch(step * self._extra_rounds + round_ - 1, per_step)
         return problems[self._world.rank :: self._world.size]
 
     def _sampled(self, problems: Sequence[Problem], seed_of: tuple[int, ...]) -> tuple[GroupsUnderWay, float]:

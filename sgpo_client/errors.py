@@ -26,6 +26,10 @@ class CheckpointError(SgpoError):
     """A checkpoint is missing, damaged, or belongs to another run."""
 
 
+class RunFolderError(SgpoError):
+    """What a run has measured cannot be written down, as on a full disk."""
+
+
 class TrainingError(SgpoError):
     """Training cannot go on: the weights would be spoiled."""
 

@@ -24,6 +24,7 @@ from sgpo_client.adapters.scores import SampleScore, means
 from sgpo_client.adapters.scoring import blocking, score_samples
 from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.adapters.templates import untemplated
+from sgpo_client.errors import ConfigError
 
 TRAINER: Final = Trainer(
     name="ROLL",
@@ -34,10 +35,16 @@ TRAINER: Final = Trainer(
 
 
 class Rewarder:
-    """What `SgpoRewardWorker` does, without ROLL and torch."""
+    """What `SgpoRewardWorker` does, without ROLL and torch.
+
+    Raises:
+        ConfigError: a setting is wrong; ``on_unscored`` ``none`` is one, since ROLL has no missing reward.
+    """
 
     def __init__(self, group_size: int | None = None, **given: Any) -> None:
         self.settings = AdapterSettings.load(TRAINER, **given)
+        if self.settings.on_unscored == "none":
+            raise ConfigError("ROLL: on_unscored = 'none': ROLL has no missing reward; set it to 'outcome' or 'raise'")
         self.group_size = self.settings.group_size or group_size
 
     def score(

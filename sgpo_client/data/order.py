@@ -103,7 +103,7 @@ class ProblemSampler:
     ['0', '1', '2', '3']
     """
 
-    def __init__(self, problems: Sequence[Problem], seed: int) -> None:
+    def __init__(self, problems: Sequence[Problem], seed: int | str) -> None:
         if not problems:
             raise DataError("no problems to sample from")
         self._problems = problems
@@ -114,6 +114,10 @@ class ProblemSampler:
         """The ``batch_size`` problems of a step, counted from 0; the same for every call."""
         first = step * batch_size
         return [self._at(position) for position in range(first, first + batch_size)]
+
+    def replacements(self) -> ProblemSampler:
+        """The same problems in other orders, for what a step samples in the place of problems that taught nothing."""
+        return ProblemSampler(self._problems, f"{self._seed}:replacements")
 
     def _at(self, position: int) -> Problem:
         epoch, index = divmod(position, len(self._problems))

@@ -39,24 +39,12 @@ class MetricsWriter:
         partial = path.with_name(path.name + ".partial")
         partial.write_text("".join(_line(row) for row in kept), encoding="utf-8")
         partial.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
 
     def write(self, metrics: StepMetrics) -> None:
         """Append one step. A value that is not finite is stored as null, with a warning: JSON has no NaN."""
-        self._file.write(_line(metrics))
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file. Safe to call twice."""
-        self._file.close()
-
-    def __enter__(self) -> MetricsWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(metrics))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import Any, Final
 
 from sgpo_client.config import TrainConfig
+from sgpo_client.errors import RunFolderError
 from sgpo_client.log.metrics import MetricsWriter, StepDisplay, StepMetrics, read_json_lines
 from sgpo_client.log.samples import append_rows, drop_rows_after, group_rows, sample_rows
 from sgpo_client.log.trackers import open_tracker
+from sgpo_client.ranks.agreement import together
 from sgpo_client.ranks.distributed import World, all_gather_objects, broadcast_object
 from sgpo_client.types import ScoredGroup
 
@@ -51,7 +53,7 @@ class RunLog:
             self._display = StepDisplay(self._config.run.steps, initial_step=self._start_step)
             settings = self._config.model_dump(mode="json")
             self._tracker = open_tracker(self._config.log, self._folder, settings, self._start_step)
-            for part in (self._writer, self._display, self._tracker):
+            for part in (self._display, self._tracker):
                 if part is not None:
                     self._stack.callback(part.close)
         return self
@@ -70,28 +72,34 @@ class RunLog:
             metrics: of all ranks.
             groups: of this rank, with those that others were sampled for at the end.
             advantages: [groups][G]
+
+        Raises:
+            RunFolderError: on all ranks, where the disk takes no more.
         """
         step, run = int(str(metrics["step"])), self._config.run
         if run.save_rollouts:
             scored = zip(groups, advantages, strict=True)
             own = [row for group, values in scored for row in group_rows(step, group, values)]
             rows = list(chain.from_iterable(all_gather_objects(own)))
-            if self._world.is_main:
-                append_rows(self._folder / "rollouts.jsonl", rows)
-        if self._world.is_main:
+            self._on_main(lambda: append_rows(self._folder / "rollouts.jsonl", rows))
+
+        def write() -> None:
             append_rows(self._folder / "samples.jsonl", sample_rows(step, groups, advantages, run.samples_per_step))
             self._writer.write(metrics)
+
+        self._on_main(write)
+        if self._world.is_main:
             self._display.show(metrics)
             if self._tracker is not None:
                 self._tracker.log(metrics)
 
     def write_evaluation(self, row: dict[str, Any]) -> None:
         """Write down an evaluation (`sgpo_client.evaluate.eval_row`)."""
+        self._on_main(lambda: append_rows(self._folder / "eval.jsonl", [row]))
         if self._world.is_main:
             logger.info(
                 "step %d: %d of %d held-out answers right", row["step"], row["num_correct"], row["num_problems"]
             )
-            append_rows(self._folder / "eval.jsonl", [row])
             if self._tracker is not None:
                 self._tracker.log(row, prefix="eval_")
 
@@ -99,3 +107,18 @@ class RunLog:
         """Whether the interrupted run has done this step's evaluation: it is neither repeated nor left out."""
         rows = read_json_lines(self._folder / "eval.jsonl") if self._world.is_main else []
         return broadcast_object(any(row.get("step") == step for _, row in rows))
+
+    def _on_main(self, write: Callable[[], None]) -> None:
+        """Write on rank 0; where that fails all ranks raise."""
+
+        def guarded() -> None:
+            try:
+                if self._world.is_main:
+                    write()
+            except OSError as error:
+                raise RunFolderError(
+                    f"{self._folder} cannot be written ({error.strerror}); when there is room again, "
+                    "go on from the newest checkpoint with --set run.resume=true"
+                ) from error
+
+        together(guarded)

@@ -22,6 +22,7 @@ import torch
 import sgpo_client.adapters.roll as adapter
 from sgpo_client.adapters.scores import SampleScore
 from sgpo_client.adapters.settings import VARIABLES
+from sgpo_client.errors import ConfigError
 from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, B, Outcome, Row, group, url_of
 from tests.integration.http_server import running
 from tests.integration.trainer_doubles import environment, standing_in
@@ -185,3 +186,8 @@ def test_a_batch_without_rows_and_one_of_one_response_a_prompt() -> None:
     assert adapter.metrics_of([]) == {}
     with running(BASE) as server, environment(VARIABLES, {"url": url_of(server)}):
         assert worker_of(1).compute_rewards(batch_of(group(RIGHT))).batch["response_level_rewards"].tolist() == [1]
+
+
+def test_a_missing_reward_is_refused_with_what_to_set() -> None:
+    with pytest.raises(ConfigError, match="on_unscored = 'none': ROLL has no missing reward; set it to 'outcome'"):
+        adapter.Rewarder(url="http://127.0.0.1:1", on_unscored="none")

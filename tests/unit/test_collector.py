@@ -82,9 +82,12 @@ def collector(sampler: Sampler, rewards: Rewards, rank: int = 0, size: int = 1, 
     return Collector(config, sampler, Prompts(), rewards, ProblemSampler(PROBLEMS, seed=0), world)  # type: ignore[arg-type]
 
 
-def numbers_of_step(step: int, rounds: int = 0) -> list[int]:
-    problems = ProblemSampler(PROBLEMS, seed=0).batch(step * (1 + rounds), 4 * (1 + rounds))
-    return [int(problem.id) for problem in problems]
+def numbers_of_step(step: int) -> list[int]:
+    return [int(problem.id) for problem in ProblemSampler(PROBLEMS, seed=0).batch(step, 4)]
+
+
+def replacements_of_step(step: int, rounds: int) -> list[int]:
+    return [int(problem.id) for problem in ProblemSampler(PROBLEMS, seed=0).replacements().batch(step, 4 * rounds)]
 
 
 def test_a_group_is_sent_before_the_next_one_is_sampled() -> None:
@@ -113,7 +116,7 @@ def test_ranks_have_different_problems_and_seeds() -> None:
 
 
 def test_groups_without_differences_are_replaced_until_there_are_enough() -> None:
-    numbers = numbers_of_step(0, rounds=3)
+    numbers = numbers_of_step(0) + replacements_of_step(0, rounds=3)
     flat = {numbers[1], numbers[3], numbers[4]}
     sampler = SayNumbers()
     batch = collector(sampler, Rewards(lambda number: number not in flat), rounds=3).begin(0)()
@@ -145,8 +148,15 @@ def test_stopping_gives_up_what_is_being_sampled() -> None:
     assert sampler.closed
 
 
-def test_rounds_never_draw_the_problems_of_another_step() -> None:
+def test_an_epoch_is_as_long_with_more_rounds() -> None:
     rewards = Rewards(lambda number: False)
-    for step in (0, 1):
+    for step in range(len(PROBLEMS) // 4):
         collector(SayNumbers(), rewards, rounds=2).begin(step)()
-    assert len({group.problem for group in rewards.asked}) == 2 * 3 * 4
+    seen = [[int(group.problem) for group in rewards.asked[start:][:4]] for start in range(0, len(rewards.asked), 12)]
+    assert sorted(number for first_round in seen for number in first_round) == list(range(len(PROBLEMS)))
+
+
+def test_replacements_differ_between_rounds_and_steps() -> None:
+    drawn = [replacements_of_step(step, rounds=2) for step in (0, 1)]
+    assert len({number for numbers in drawn for number in numbers}) == 2 * 2 * 4
+    assert replacements_of_step(0, rounds=1) != numbers_of_step(0)

@@ -29,9 +29,9 @@ class Terminal(io.StringIO):
 
 
 def write_steps(path: Path, steps: range, resume_step: int = 0) -> None:
-    with MetricsWriter(path, resume_step) as writer:
-        for step in steps:
-            writer.write({"step": step, "reward_mean": step / 10})
+    writer = MetricsWriter(path, resume_step)
+    for step in steps:
+        writer.write({"step": step, "reward_mean": step / 10})
 
 
 def steps_in(path: Path) -> list[int]:
@@ -40,11 +40,11 @@ def steps_in(path: Path) -> list[int]:
 
 def test_each_step_is_on_disk_before_the_next(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    with MetricsWriter(path) as writer:
-        writer.write({"step": 1, "loss": None})
-        assert path.read_text() == '{"step": 1, "loss": null}\n'
-        writer.write({"step": 2, "loss": 0.5})
-        assert read_metrics(path) == [{"step": 1, "loss": None}, {"step": 2, "loss": 0.5}]
+    writer = MetricsWriter(path)
+    writer.write({"step": 1, "loss": None})
+    assert path.read_text() == '{"step": 1, "loss": null}\n'
+    writer.write({"step": 2, "loss": 0.5})
+    assert read_metrics(path) == [{"step": 1, "loss": None}, {"step": 2, "loss": 0.5}]
 
 
 @pytest.mark.parametrize("resume_step", [0, 1, 4, 6])
@@ -77,8 +77,7 @@ def test_a_file_that_ends_too_early_is_told(tmp_path: Path, caplog: pytest.LogCa
 
 def test_not_finite_becomes_null_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "metrics.jsonl"
-    with MetricsWriter(path) as writer:
-        writer.write({"step": 1, "grad_norm": float("inf"), "loss": float("nan")})
+    MetricsWriter(path).write({"step": 1, "grad_norm": float("inf"), "loss": float("nan")})
     assert json.loads(path.read_text()) == {"step": 1, "grad_norm": None, "loss": None}
     assert "grad_norm is inf" in caplog.text
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sgpo_client.config import TrainConfig, parse_config
+from sgpo_client.errors import RunFolderError
 from sgpo_client.log.run_log import RunLog
 from sgpo_client.ranks.distributed import World
 from sgpo_client.types import Problem, Rollout, ScoredGroup
@@ -36,6 +37,30 @@ def log_steps(world: World, folder: Path, settings: TrainConfig, start: int, end
             log.write_step({"step": step, "reward_mean": 0.5}, [group(f"r{world.rank}s{step}")], [[0.1, -0.1]])
             if step % 2 == 0 and not log.is_evaluated(step):
                 log.write_evaluation({"step": step, "num_correct": 1, "num_problems": 2, "accuracy": 0.5})
+
+
+def log_on_a_full_disk(world: World, folder: Path, name: str) -> None:
+    with RunLog(config(save_rollouts=True), folder, world, 0) as log:
+        log_one(log, 1)
+        if world.is_main:
+            (folder / name).unlink()
+            (folder / name).symlink_to("/dev/full")
+        with pytest.raises(RunFolderError, match=r"No space left on device.*run\.resume=true"):
+            log_one(log, 2)
+
+
+def log_one(log: RunLog, step: int) -> None:
+    log.write_step({"step": step}, [group(f"s{step}")], [[0.1, -0.1]])
+    log.write_evaluation({"step": step, "num_correct": 1, "num_problems": 2, "accuracy": 0.5})
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl", "rollouts.jsonl", "eval.jsonl"])
+def test_on_a_full_disk_all_ranks_are_told(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run_ranks(2, log_on_a_full_disk, folder, name, folder=tmp_path / "ranks")
+    if name == "rollouts.jsonl":
+        assert [row["step"] for row in rows(folder / "metrics.jsonl")] == [1]
 
 
 def test_every_rank_s_rollouts_are_written_once(tmp_path: Path) -> None:
