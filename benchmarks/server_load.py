@@ -35,7 +35,6 @@ from load_client import Plan, write_plan
 
 HERE = Path(__file__).parent
 GROUP = 8
-STUB = '[judge]\nkind = "scripted"\npattern = "bad"\ndelay_s = {delay}\n'
 CONNECTIONS = 64
 
 
@@ -47,12 +46,13 @@ def main() -> None:
         "--seconds", type=float, default=20.0, help="of each measurement; the overload takes 3 times that"
     )
     parser.add_argument("--connections", type=int, default=16_000, help="of the scenario 'connections'")
+    parser.add_argument("--cpu-workers", type=int, default=1, help="processes of the server that read texts")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     raise_descriptor_limit()
     names = options.only or [name for name in SCENARIOS if name != "model"]
     machine = f"{os.cpu_count()} CPU cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"{machine}; {options.seconds:g} s each\n")
+    print(f"{machine}; {options.seconds:g} s each; [server] cpu_workers = {options.cpu_workers}\n")
     print("| scenario | figure | value |\n| --- | --- | ---: |", flush=True)
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +62,12 @@ def main() -> None:
         if options.json:
             with options.json.open("a") as file:
                 file.write(json.dumps({"scenario": name, **figures}) + "\n")
+
+
+def stub(options: argparse.Namespace, delay_s: float) -> str:
+    """A configuration with a judge that only takes time."""
+    server = f"[server]\ncpu_workers = {options.cpu_workers}\n"
+    return server + f'[judge]\nkind = "scripted"\npattern = "bad"\ndelay_s = {delay_s}\n'
 
 
 def raise_descriptor_limit() -> None:
@@ -188,7 +194,7 @@ def send(folder: Path, server: Server, bodies: list[str], **plan: Any) -> dict[s
 def cached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Groups whose verdicts are known, and the least that FastAPI could do with them."""
     bodies = [group_body(number=str(number)) for number in range(32)]
-    with our_server(folder, STUB.format(delay=0)) as server:
+    with our_server(folder, stub(options, 0)) as server:
         send(folder, server, bodies, connections=4, seconds=60, most=64)
         peak = send(folder, server, bodies, connections=16, seconds=options.seconds)
         rate = peak["ok_per_s"] / 2
@@ -208,7 +214,7 @@ def cached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def uncached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """New groups, a judge that takes 20 ms, and a reward server that runs its model on the event loop."""
     bodies = [group_body(number="@@@@@@@@")]
-    with our_server(folder, STUB.format(delay=0.02)) as server:
+    with our_server(folder, stub(options, 0.02)) as server:
         peak = send(folder, server, bodies, connections=CONNECTIONS, seconds=options.seconds)
     with peer_server(folder, "inline", 9472, delay_s=0.02) as server:
         inline = send(folder, server, bodies, connections=CONNECTIONS, seconds=options.seconds)
@@ -224,15 +230,15 @@ def uncached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Twice as many requests as it can do, at a server that is set to short waits.
 
-    It works on as many requests at a time as there are clients at the peak, and lets one stand in line for no longer
-    than the slowest of those clients waited.
+    It works on as many requests at a time as there are clients at the peak, and lets one stand in line for half as
+    long as the slowest of those clients waited.
     """
     bodies = [group_body(number="@@@@@@@@")]
-    with our_server(folder, STUB.format(delay=0.02)) as server:
+    with our_server(folder, stub(options, 0.02)) as server:
         peak = send(folder, server, bodies, connections=CONNECTIONS, seconds=options.seconds)
-    max_wait_s = round(peak["p99_ms"] / 1000, 1)
+    max_wait_s = round(peak["p99_ms"] / 2000, 2)
     short = f"[admission]\nmax_in_flight_requests = {CONNECTIONS}\nmax_wait_s = {max_wait_s}\n"
-    with our_server(folder, short + STUB.format(delay=0.02)) as server:
+    with our_server(folder, short + stub(options, 0.02)) as server:
         send(folder, server, bodies, connections=CONNECTIONS, seconds=options.seconds / 4)
         with server.watched():
             rate = 2 * peak["ok_per_s"]
@@ -259,7 +265,7 @@ def connections(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everyone at once."""
     bodies = [group_body(number="@@@@@@@@", chars=400)]
     number = options.connections
-    with our_server(folder, STUB.format(delay=0.02)) as server:
+    with our_server(folder, stub(options, 0.02)) as server:
         send(folder, server, bodies, connections=4, seconds=60, most=64)
         before = server.rss_mib()
         found = send(
