@@ -18,6 +18,7 @@ from eval.attack_table import attack_table, originals
 from eval.attacks.base import Attack, WrongResponse
 from eval.attacks.corpus import CORPUS_VERSION
 from eval.benchmarks.base import DataFile, get_benchmark
+from eval.benchmarks.draw import draw
 from eval.benchmarks.example import Example
 from eval.defences import BOTH, Pay, cut, judge_with
 from eval.log import open_folder, write_summary
@@ -42,10 +43,10 @@ class AttackOptions:
     output: Path
     attacks: Sequence[Attack]
     limit: int | None = None
-    """Attack only the first wrong responses."""
+    """Attack only so many wrong responses, drawn (`eval.benchmarks.draw`)."""
     batch_size: int = 16
     seed: int = 0
-    """Of the attacks and of the bootstrap."""
+    """Of the attacks, of the bootstrap, and of what is drawn."""
     num_samples: int = 1000
     """Of the bootstrap."""
 
@@ -96,7 +97,7 @@ def run_attacks(judge: Judge, data: DataFile, options: AttackOptions, facts: Map
         ConfigError: no row with a wrong answer, or the output folder holds another run.
         ModelError: the judge's model cannot be loaded.
     """
-    examples = select(get_benchmark(options.benchmark).load(data), data.path, options.limit)
+    examples = select(get_benchmark(options.benchmark).load(data), data.path, options.limit, options.seed)
     identity = AttackIdentity(
         benchmark=options.benchmark,
         data_digest=data.digest,
@@ -122,8 +123,8 @@ def run_attacks(judge: Judge, data: DataFile, options: AttackOptions, facts: Map
     return summary
 
 
-def select(examples: Sequence[Example], path: Path, limit: int | None) -> list[Example]:
-    """The rows with a wrong final answer and a labelled first error.
+def select(examples: Sequence[Example], path: Path, limit: int | None, seed: int) -> list[Example]:
+    """Rows with a wrong final answer and a labelled first error: all, or as many as ``limit``, drawn.
 
     Raises:
         ConfigError: when there are none.
@@ -135,7 +136,7 @@ def select(examples: Sequence[Example], path: Path, limit: int | None) -> list[E
     ]
     if not wrong:
         raise ConfigError(f"{path}: attacks need rows whose 'final_answer_correct' is false; there are none")
-    return wrong[:limit]
+    return draw(wrong, limit, seed)
 
 
 def make_probes(examples: Sequence[Example], attacks: Sequence[Attack], seed: int) -> Iterator[Probe]:

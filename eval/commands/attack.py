@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_benchmark(parser)
     add_judge(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for attacks.jsonl and attacks.json")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N wrong responses")
+    parser.add_argument("--limit", type=int, metavar="N", help="only N wrong responses, drawn by a hash of --seed")
     parser.add_argument(
         "--attack",
         nargs="+",

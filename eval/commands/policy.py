@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--temperature", type=float, metavar="T", help="default: 0 (greedy) for one sample, 0.6 for several"
     )
     parser.add_argument("--max-tokens", type=int, default=2048, metavar="N", help="of one answer (default 2048)")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems")
+    parser.add_argument("--limit", type=int, metavar="N", help="only N problems, drawn by a hash of --seed")
     parser.add_argument("--prompt", metavar="TEXT", help="user message with {problem} in it; as the policy was trained")
     parser.add_argument("--base-url", metavar="URL", help="of a vLLM or other OpenAI-compatible server, ending in /v1")
     parser.add_argument("--api-key-env", default="", metavar="NAME", help="environment variable with the server's key")

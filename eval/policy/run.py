@@ -17,6 +17,7 @@ from eval.policy.samples import SampleRow, resume_samples
 from eval.policy.sampling import Plan, sample_problems
 from judge.answers import AnswerChecker
 from judge.backends.base import TextBackend
+from judge.data.splits import hash_position
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class PolicyOptions:
     batch_size: int
     """Answers at a time."""
     limit: int | None = None
-    """Only the first problems."""
+    """Only so many problems, drawn."""
     bootstrap: Sampling = field(default_factory=Sampling)
 
 
@@ -80,7 +81,7 @@ def evaluate(
         plan.sampling.seed,
         f"{plan.before}{{problem}}{plan.after}",
     )
-    problems = problems[: options.limit]
+    problems = drawn(problems, options.limit, plan.sampling.seed)
     open_folder(options.output, identity)
     path = options.output / SAMPLES_NAME
     finished = resume_samples(path, plan.sampling.num_samples)
@@ -93,6 +94,13 @@ def evaluate(
     )
     write_summary(options.output / SUMMARY_NAME, summary)
     return summary
+
+
+def drawn(problems: Sequence[Problem], limit: int | None, seed: int) -> list[Problem]:
+    """So many problems, in their order; all for None. More of them hold all that fewer hold."""
+    chosen = sorted(problems, key=lambda problem: hash_position(problem.id, seed, "limit"))[:limit]
+    names = {problem.id for problem in chosen}
+    return [problem for problem in problems if problem.id in names]
 
 
 async def _sample(

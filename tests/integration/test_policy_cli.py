@@ -14,7 +14,7 @@ import pytest
 
 from eval.cli import main
 from eval.policy.problems import Problem
-from eval.policy.run import PolicyOptions, evaluate
+from eval.policy.run import PolicyOptions, drawn, evaluate
 from eval.policy.sampling import Plan
 from judge.backends.base import Chat, Generation, PromptTooLong, Reply, Sampling
 from judge.errors import BackendError, ConfigError, JudgeError
@@ -133,11 +133,21 @@ def test_a_folder_belongs_to_one_run_and_grows_with_the_limit(tmp_path: Path) ->
     assert run(Adder(), tmp_path, limit=3)["num_problems"] == 3
     more = Adder()
     assert run(more, tmp_path, limit=5)["num_problems"] == 5
-    assert more.asked == ["3", "4"]
+    assert len(more.asked) == 2, "more problems hold all that fewer hold"
     other = replace(PLAN, sampling=replace(PLAN.sampling, temperature=0.5), before="")
     with pytest.raises(ConfigError, match=r"temperature there 1\.0, here 0\.5; prompt there 'Q: \{problem\}!'"):
         run(Adder(), tmp_path, other)
     assert len(lines_of(tmp_path)) == 10
+
+
+def test_the_limit_draws_by_the_seed_and_keeps_the_order() -> None:
+    few, more = drawn(PROBLEMS, 3, seed=0), drawn(PROBLEMS, 7, seed=0)
+    assert len(few) == 3
+    assert few == [problem for problem in more if problem in few]
+    assert more == [problem for problem in PROBLEMS if problem in more]
+    assert more != PROBLEMS[:7]
+    assert drawn(PROBLEMS, 7, seed=1) != more
+    assert drawn(PROBLEMS, None, seed=0) == drawn(PROBLEMS, 99, seed=0) == list(PROBLEMS)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -255,7 +265,9 @@ def test_a_real_model(smollm2: Path, data_dir: Path, tmp_path: Path) -> None:
     arguments += ["--max-tokens", "24", "--output"]
     assert main([*arguments, str(tmp_path / "out")]) == 0
     rows = lines_of(tmp_path / "out")
-    assert [(row["problem"], row["sample"]) for row in rows] == [(f"gsm8k-{n}", k) for n in (1, 2) for k in (0, 1)]
+    first, second = rows[0]["problem"], rows[2]["problem"]
+    assert [(row["problem"], row["sample"]) for row in rows] == [(name, k) for name in (first, second) for k in (0, 1)]
+    assert first != second
     assert len({row["text"] for row in rows}) == 4
     assert {row["finish_reason"] for row in rows} == {"length"}
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["usage"]["completion_tokens"] == 96
