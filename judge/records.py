@@ -57,6 +57,8 @@ class InputRow:
     record: Record
     known_wrong: bool
     """The row's ``known_wrong``; where it says nothing, whether ``final_answer_correct`` is false."""
+    text: str = ""
+    """The response that the steps were cut from; empty where the steps were given."""
 
     def solution(self) -> Solution:
         """What a judge may see: neither label nor source."""
@@ -111,7 +113,8 @@ def parse_row(text: str, default_id: str, where: str) -> InputRow:
         id=default_id if line.id is None else str(line.id),
         critique=line.critique,
     )
-    return InputRow(record, line.final_answer_correct is False if line.known_wrong is None else line.known_wrong)
+    known_wrong = line.final_answer_correct is False if line.known_wrong is None else line.known_wrong
+    return InputRow(record, known_wrong, (line.response or "") if line.steps is None else "")
 
 
 def parse_object(text: str, where: str) -> dict[str, object]:

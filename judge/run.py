@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from judge.judges.base import Judge
+from judge.paid import PaidShares
 from judge.records import InputRow
 from judge.types import Unscored, UnscoredReason, Verdict
 from judge.verdict_file import PASSING, format_line, take_up
@@ -58,13 +59,20 @@ def open_output(output: Path, rows: Sequence[InputRow], judge_id: str, *, overwr
 
 
 async def run_judge(
-    judge: Judge, rows: Sequence[InputRow], output: Path, *, batch_size: int, progress: Callable[[int], object]
+    judge: Judge,
+    rows: Sequence[InputRow],
+    output: Path,
+    *,
+    paid: PaidShares,
+    batch_size: int,
+    progress: Callable[[int], object],
 ) -> RunSummary:
     """Judge rows and append their verdicts batch by batch.
 
     Stops after a batch for which the judge was unavailable throughout.
 
     Args:
+        paid: of all rows of the input, the ones that were judged before among them.
         progress: called with the number of rows of every batch that is done.
     """
     summary = RunSummary()
@@ -72,7 +80,7 @@ async def run_judge(
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
             results = await judge.judge([row.solution() for row in batch])
-            file.writelines(format_line(row, result) for row, result in zip(batch, results, strict=True))
+            file.writelines(format_line(row, result, paid) for row, result in zip(batch, results, strict=True))
             file.flush()
             progress(len(batch))
             summary.add(results)

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from judge.errors import DataError
+from judge.paid import PaidShares
 from judge.records import InputRow, faults, parse_object
 from judge.shaping import rts
 from judge.types import Solution, Unscored, UnscoredReason, Verdict
@@ -46,15 +47,15 @@ class VerdictLine(BaseModel):
     input: str
 
 
-def format_line(row: InputRow, result: Verdict | Unscored) -> str:
+def format_line(row: InputRow, result: Verdict | Unscored, paid: PaidShares | None = None) -> str:
     """One line, its end included.
 
-    ``rts`` counts steps and is 1 for "no error"; ``input`` is `content_digest`; ``critique`` of an unscored row is the
-    judge's raw reply.
+    ``rts`` counts steps and is 1 for "no error"; ``paid_rts`` is what training may pay for, of a response that is known
+    to be wrong; ``input`` is `content_digest`; ``critique`` of an unscored row is the judge's raw reply.
     """
     num_steps = len(row.record.steps)
     line: dict[str, Any] = {"id": row.record.id, "status": "judged", "first_error": None, "num_steps": num_steps}
-    line |= dict.fromkeys(("expected_rts", "rts", "confidence", "step_error_probs", "critique", "error"))
+    line |= dict.fromkeys(("expected_rts", "rts", "paid_rts", "confidence", "step_error_probs", "critique", "error"))
     if isinstance(result, Unscored):
         error = {"code": result.reason.value, "message": result.message}
         line |= {"status": "unscored", "critique": result.raw, "error": error}
@@ -62,6 +63,8 @@ def format_line(row: InputRow, result: Verdict | Unscored) -> str:
         names = ("first_error", "expected_rts", "confidence", "step_error_probs", "critique")
         line |= {name: getattr(result, name) for name in names}
         line["rts"] = 1.0 if result.first_error is None else rts(result.first_error, [1] * num_steps)
+        if paid is not None and row.known_wrong and result.first_error is not None:
+            line["paid_rts"] = paid.share(row, result.first_error)
     line |= {"judge_id": result.judge_id, "input": content_digest(row.solution()), "usage": asdict(result.usage)}
     # ASCII, because replies may hold characters that UTF-8 cannot write.
     return json.dumps(line | {"latency_s": round(result.latency_s, 4)}) + "\n"

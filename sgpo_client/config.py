@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from sgpo_client.advantage import quantized
 from sgpo_client.data.settings import DataSettings
 from sgpo_client.errors import ConfigError
 from sgpo_client.settings.algo import AlgoTable
@@ -70,6 +71,24 @@ class TrainConfig(Table):
                 f"sgpo.suffix_penalty with algo.ratio = '{self.algo.resolved.ratio}': it needs credit = 'prefix', and "
                 "that tokens with ratios of their own; set algo.ratio = 'token', or leave suffix_penalty out"
             )
+        quantum, cap = self.sgpo.quantum, self.reward.shaping.cap
+        if quantum and quantized(cap, quantum) >= 1:
+            raise ValueError(
+                f"sgpo.quantum = {quantum:g} rounds a wrong response's reward of up to {cap:g} (reward.shaping.cap) to "
+                "that of a right one, 1; lower one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if self.run.resume and self.run.overwrite:
+            raise ValueError(
+                "run.resume goes on with the run in run.output_dir, run.overwrite removes it; set one of them to false"
+            )
+        evaluation = {"eval.every": self.eval.every, "data.eval_path": self.data.eval_path}
+        for name, value in (evaluation | {"data.eval_split": self.data.eval_split}).items():
+            if value and not self.data.num_eval_problems:
+                raise ValueError(f"{name} = {value} with data.num_eval_problems = 0: nothing is evaluated; set both")
         return self
 
     @model_validator(mode="after")
@@ -78,6 +97,11 @@ class TrainConfig(Table):
         for name, value in sampling.items():
             if self.offline.path is not None and value:
                 raise ValueError(f"{name} = {value} with offline.path: nothing is sampled; leave one of them out")
+        if self.offline.verdicts is not None and self.reward.shaping.length != "steps":
+            raise ValueError(
+                f"reward.shaping.length = '{self.reward.shaping.length}' with offline.verdicts: sgpo-judge counts "
+                "steps; leave length out, or leave offline.verdicts out, then the reward server judges"
+            )
         if self.offline.verdicts is not None and (self.sgpo.credit == "prefix" or self.sgpo.suffix_penalty):
             raise ValueError(
                 "sgpo.credit = 'prefix' (or sgpo.suffix_penalty) with offline.verdicts: sgpo-judge does not write "

@@ -14,7 +14,8 @@ from pydantic_core import from_json
 from sgpo_client.errors import RewardError, RewardRejected
 
 JITTER_S: Final = 1.0
-BUSY_STATUSES: Final = (429, 503)
+BUSY_STATUSES: Final = (429, 502, 503, 504)
+"""502 and 504 are a proxy's, whose server is being started again."""
 _HINTS: Final = {
     401: "; set api_key_env to the variable that holds the server's key",
     403: "; set api_key_env to the variable that holds the server's key",
@@ -33,7 +34,7 @@ class Reply:
 
 
 class Busy(Exception):
-    """The server answered 429 or 503: the same request may work later."""
+    """The server answered one of `BUSY_STATUSES`: the same request may work later."""
 
     def __init__(self, message: str, retry_after_s: float | None) -> None:
         super().__init__(message)
@@ -57,7 +58,7 @@ def require_ok(reply: Reply, url: str) -> bytes:
     """The body of a 200 reply.
 
     Raises:
-        Busy: for 429 and 503.
+        Busy: for `BUSY_STATUSES`.
         RewardRejected: for any other 4xx.
         RewardError: for any other status.
     """

@@ -78,12 +78,15 @@ async def judge_file(judge: Judge, rows: Sequence[InputRow], done: set[str], arg
     """Judge the rows that are not done, with a progress bar, and close the judge in the end."""
     from tqdm import tqdm
 
+    from judge.paid import PaidShares
     from judge.run import run_judge
 
     todo = [row for row in rows if row.record.id not in done]
     try:
         with tqdm(total=len(rows), initial=len(done), unit="row", desc="judge") as bar:
-            return await run_judge(judge, todo, args.output, batch_size=args.batch_size, progress=bar.update)
+            return await run_judge(
+                judge, todo, args.output, paid=PaidShares(rows), batch_size=args.batch_size, progress=bar.update
+            )
     finally:
         await judge.aclose()
 

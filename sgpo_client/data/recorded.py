@@ -99,6 +99,11 @@ def _with_verdict(response: RecordedResponse, verdicts: dict[str, dict[str, obje
         raise DataError(
             f"{path}: no verdict on response '{response.id}'; repeat the sgpo-judge run, which goes on where it ended"
         )
+    if verdict["status"] == "judged" and verdict["rts"] is None:
+        raise DataError(
+            f"{path}: response '{response.id}' was judged without saying that its answer is wrong; give sgpo-judge run "
+            "the file that offline.path names, with 'final_answer_correct'"
+        )
     return response.model_copy(update=verdict)
 
 

@@ -106,14 +106,14 @@ def _faults(error: ValidationError) -> str:
 
 
 def verdict_fields(row: Row) -> dict[str, Any]:
-    """What a line of `sgpo-judge run` says of the response with its ``id``.
+    """What a line of `sgpo-judge run` says of the response with its ``id``. Its ``rts`` is the share that may be paid.
 
     Raises:
         DataError: when it is not such a line.
     """
     fields = row.fields
-    if "id" not in fields or fields.get("status") not in ("judged", "unscored") or "rts" not in fields:
-        raise DataError(f"{row.where}: 'id', 'status' or 'rts' is missing: not a line of sgpo-judge run")
+    if "id" not in fields or fields.get("status") not in ("judged", "unscored") or "paid_rts" not in fields:
+        raise DataError(f"{row.where}: 'id', 'status' or 'paid_rts' is missing: not a line of sgpo-judge run")
     if fields["status"] == "unscored":
         return {"status": "unscored", "error": str((fields.get("error") or {}).get("message", ""))}
-    return {name: fields.get(name) for name in ("status", "rts", "first_error", "num_steps")}
+    return {"rts": fields["paid_rts"]} | {name: fields.get(name) for name in ("status", "first_error", "num_steps")}

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sgpo_client.config import TrainConfig
-from sgpo_client.errors import ConfigError
+from sgpo_client.errors import ConfigError, RunFolderError
 
 MARKER = "run.json"
 
@@ -26,6 +26,7 @@ def prepare(config: TrainConfig, command: str, problems: Mapping[str, int]) -> P
 
     Raises:
         ConfigError: when the folder holds another run, something that is no run at all, or cannot be made.
+        RunFolderError: when nothing can be written in it.
     """
     folder = config.run.output_dir
     if folder.exists() and not folder.is_dir():
@@ -47,7 +48,12 @@ def prepare(config: TrainConfig, command: str, problems: Mapping[str, int]) -> P
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {platform.system()}",
     }
-    (folder / MARKER).write_text(json.dumps(facts, indent=2) + "\n")
+    partial = folder / f"{MARKER}.partial"
+    try:
+        partial.write_text(json.dumps(facts, indent=2) + "\n")
+        partial.replace(folder / MARKER)
+    except OSError as error:
+        raise RunFolderError(f"run.output_dir = {folder} cannot be written ({error.strerror})") from None
     return folder
 
 

@@ -29,7 +29,7 @@ class RunLog:
     """metrics.jsonl, eval.jsonl, samples.jsonl, rollouts.jsonl, the tracker and the lines that people watch.
 
     Rank 0 writes; the methods are called on every rank. No step stands in a file twice: what an interrupted run has
-    written beyond ``start_step`` goes when the log is opened.
+    written beyond ``start_step`` goes when the log is opened. Where the disk takes no more, opening raises as writing.
 
     Args:
         config: the run's.
@@ -46,10 +46,8 @@ class RunLog:
         self._stack = ExitStack()
 
     def __enter__(self) -> RunLog:
+        self._on_main(self._open_files)
         if self._world.is_main:
-            for name in ROW_FILES:
-                drop_rows_after(self._folder / name, self._start_step)
-            self._writer = MetricsWriter(self._folder / "metrics.jsonl", resume_step=self._start_step)
             self._display = StepDisplay(self._config.run.steps, initial_step=self._start_step)
             settings = self._config.model_dump(mode="json")
             self._tracker = open_tracker(self._config.log, self._folder, settings, self._start_step)
@@ -107,6 +105,11 @@ class RunLog:
         """Whether the interrupted run has done this step's evaluation: it is neither repeated nor left out."""
         rows = read_json_lines(self._folder / "eval.jsonl") if self._world.is_main else []
         return broadcast_object(any(row.get("step") == step for _, row in rows))
+
+    def _open_files(self) -> None:
+        for name in ROW_FILES:
+            drop_rows_after(self._folder / name, self._start_step)
+        self._writer = MetricsWriter(self._folder / "metrics.jsonl", resume_step=self._start_step)
 
     def _on_main(self, write: Callable[[], None]) -> None:
         """Write on rank 0; where that fails all ranks raise."""

@@ -37,6 +37,8 @@ class RolloutTable(Table):
     max_new_tokens: int = Field(default=160, ge=1)
     temperature: float = Field(default=1.0, gt=0, le=10)
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Sample from the likeliest tokens of this mass only. The loss takes probabilities from all tokens, so below 1 the
+    responses are slightly off-policy."""
     batch_size: int = Field(default=64, ge=1)
     """Sequences sampled at once on each rank."""
     max_prompt_tokens: int = Field(default=1024, ge=1)
@@ -58,6 +60,15 @@ class RolloutTable(Table):
     def _has_placeholder(self) -> Self:
         if self.prompt.count("{problem}") != 1:
             raise ValueError("prompt must contain {problem} exactly once")
+        return self
+
+    @model_validator(mode="after")
+    def _probabilities_compare(self) -> Self:
+        if self.top_p < 1 and (self.engine != "transformers" or self.staleness):
+            raise ValueError(
+                f"top_p = {self.top_p:g} with engine = '{self.engine}' and staleness = {self.staleness}: the sampler's "
+                "probabilities, of its likeliest tokens only, are compared with the policy's, of all; set top_p = 1"
+            )
         return self
 
     @model_validator(mode="after")

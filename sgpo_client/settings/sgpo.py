@@ -46,6 +46,10 @@ class SgpoTable(Table):
             raise ValueError(f"schedule = '{self.schedule}' needs weight_end, the weight at the last step")
         if self.schedule == "constant" and self.weight_end is not None:
             raise ValueError(f"weight_end = {self.weight_end:g} does nothing: set schedule = 'linear' or 'cosine'")
+        if "scale_value" in self.model_fields_set and self.scale in ("none", "std"):
+            raise ValueError(
+                f"scale_value does nothing with scale = '{self.scale}': set scale = 'constant' or 'std_floor'"
+            )
         if self.suffix_penalty and self.credit == "response":
             raise ValueError("suffix_penalty does nothing with credit = 'response': set credit = 'prefix'")
         return self

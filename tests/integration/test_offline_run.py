@@ -152,7 +152,7 @@ def test_verdicts_of_sgpo_judge(tmp_path: Path, tiny_policy: Path) -> None:
     result = sgpo("sgpo_client.train", config, *[part for text in settings for part in ("--set", text)])
     assert result.returncode == 0, result.stderr
     [row] = rows(folder / "metrics.jsonl")
-    shares = [line["rts"] for line in rows(verdicts) if line["status"] == "judged"]
+    shares = [line["paid_rts"] for line in rows(verdicts) if line["status"] == "judged"]
     assert row["unscored_share"] == pytest.approx(1 - len(shares) / len(rows(verdicts)))
     if shares:
         assert row["rts_mean"] == pytest.approx(sum(shares) / len(shares))

@@ -32,7 +32,8 @@ def one(text: str = "a", **fields: Any) -> dict[str, Any]:
 
 
 def verdict(name: object, rts: float, status: str = "judged") -> dict[str, Any]:
-    return {"id": str(name), "status": status, "first_error": 1, "num_steps": 4, "rts": rts, "error": {"message": "?"}}
+    shares = {"rts": 0.99, "paid_rts": rts}
+    return {"id": str(name), "status": status, "first_error": 1, "num_steps": 4, "error": {"message": "?"}} | shares
 
 
 def rewards(group: RecordedGroup, apply_to: str = "all_negative") -> list[float | None] | None:
