@@ -61,9 +61,10 @@ def run_training(config: TrainConfig, command: str) -> None:
         tokenizer = together(lambda: load_tokenizer(config.model.name))
         prompts = PromptBuilder(tokenizer, config.rollout.prompt, config.rollout.max_prompt_tokens)
         problems = together(lambda: load_problem_sets(config, prompts))
+        _warn_of_idle_ranks(config, world)
         folder = together(lambda: _prepare_folder(config, command, problems, world))
         stack.callback(_report, folder, world)
-        unopened = _reward_client(config, folder, world, stack)
+        unopened = _reward_client(config, folder, world, stack, stop)
         client = together(lambda: stack.enter_context(unopened))
         updater = together(lambda: make_updater(config, world))
         dtype = compute_dtype(config.model.dtype, world.device)
@@ -113,6 +114,15 @@ def _after_restart(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"run": run})
 
 
+def _warn_of_idle_ranks(config: TrainConfig, world: World) -> None:
+    wanted = config.rollout.prompts_per_step
+    if world.is_main and wanted < world.size:
+        logger.warning(
+            "rollout.prompts_per_step = %d on %d ranks: %d of them sample nothing; set it to %d or a multiple of that",
+            *(wanted, world.size, world.size - wanted, world.size),
+        )
+
+
 def _prepare_folder(config: TrainConfig, command: str, problems: ProblemSets, world: World) -> Path:
     folder = config.run.output_dir
     if config.run.resume and not _has_begun(folder):
@@ -129,7 +139,7 @@ def _has_begun(folder: Path) -> bool:
     return checkpoint.latest(_checkpoints(folder)) is not None or (folder / offline.STORE).is_file()
 
 
-def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitStack) -> RewardClient:
+def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitStack, stop: StopSignal) -> RewardClient:
     """A client of the configured server, or of one that rank 0 starts and that ends with the run."""
     url = config.reward.url
 
@@ -150,7 +160,7 @@ def _reward_client(config: TrainConfig, folder: Path, world: World, stack: ExitS
     if not url:
         check_one_machine(all_gather_objects(socket.gethostname()))
         url = broadcast_object(together(lambda: start() if world.is_main else ""))
-    return RewardClient(config.reward.client_settings(url))
+    return RewardClient(config.reward.client_settings(url), gives_up=stop.is_overdue)
 
 
 def check_one_machine(hosts: Sequence[str]) -> None:

@@ -81,10 +81,6 @@ class TrainConfig(Table):
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if self.run.resume and self.run.overwrite:
-            raise ValueError(
-                "run.resume goes on with the run in run.output_dir, run.overwrite removes it; set one of them to false"
-            )
         evaluation = {"eval.every": self.eval.every, "data.eval_path": self.data.eval_path}
         for name, value in (evaluation | {"data.eval_split": self.data.eval_split}).items():
             if value and not self.data.num_eval_problems:

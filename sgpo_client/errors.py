@@ -30,6 +30,10 @@ class RunFolderError(SgpoError):
     """What a run has measured cannot be written down, as on a full disk."""
 
 
+class Interrupted(SgpoError):
+    """The process was asked to end while a server was waited for."""
+
+
 class TrainingError(SgpoError):
     """Training cannot go on: the weights would be spoiled."""
 

@@ -10,28 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from sgpo_client.async_client import AsyncRewardClient
 from sgpo_client.client_settings import ClientSettings
+from sgpo_client.errors import Interrupted
 from sgpo_client.wire import GroupScores, RewardGroup, ShapingParams
 
 __all__ = ["AsyncRewardClient", "ClientSettings", "RewardClient"]
 
 T = TypeVar("T")
+LOOK_UP_S: Final = 0.5
+"""How often a waiting thread asks whether it is to give up."""
 
 
 class RewardClient:
     """`AsyncRewardClient` for code without an event loop; errors and results are the same.
 
     Its own loop runs in a thread, so it also works, blocking, where a loop is running already (a notebook).
+
+    Args:
+        settings: of the client.
+        gives_up: asked now and then while rewards are waited for; once it says True `score` raises `Interrupted`.
     """
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, gives_up: Callable[[], bool] | None = None) -> None:
+        self._url = settings.url
+        self._gives_up = gives_up
         self._client = AsyncRewardClient(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened = ExitStack()
@@ -53,8 +62,8 @@ class RewardClient:
     def score(
         self, groups: Sequence[RewardGroup], shaping: ShapingParams, include_steps: bool = False
     ) -> list[GroupScores]:
-        """See `AsyncRewardClient.score`."""
-        return self._run(self._client.score(groups, shaping, include_steps))
+        """See `AsyncRewardClient.score`. Raises `Interrupted` as well."""
+        return self._run(self._client.score(groups, shaping, include_steps), self._gives_up)
 
     def info(self) -> dict[str, object]:
         """See `AsyncRewardClient.info`."""
@@ -68,12 +77,15 @@ class RewardClient:
         """See `AsyncRewardClient.wait_ready`."""
         self._run(self._client.wait_ready(timeout_s))
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T], gives_up: Callable[[], bool] | None = None) -> T:
         if self._loop is None:
             work.close()
             raise RuntimeError("the reward client is not open: use it in a with block")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
+            while gives_up is not None and not wait([future], LOOK_UP_S).done:
+                if gives_up():
+                    raise Interrupted(f"the wait for {self._url} was given up")
             return future.result()
         finally:
             future.cancel()  # does nothing once it is done; after Ctrl-C the requests must not go on

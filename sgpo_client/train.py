@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from sgpo_client.config import load_config
 from sgpo_client.errors import ConfigError, DataError, ModelError, SgpoError
+from sgpo_client.ranks.launch import launch_ranks, note_stop, noted_stop
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--nproc {options.nproc}: give 1 or more")
     if options.max_restarts < 0:
         parser.error(f"--max-restarts {options.max_restarts}: give 0 or more")
+    if (code := noted_stop()) is not None:
+        return code  # started again after a stop with a message, which another start would only repeat
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(
         level=logging.INFO if rank == 0 else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
@@ -41,8 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load_config(options.config, options.set)
         if (options.nproc > 1 or options.max_restarts) and "RANK" not in os.environ:
-            from sgpo_client.ranks.launch import launch_ranks
-
             return launch_ranks(options.nproc, _without_launch(options), options.max_restarts)
 
         from sgpo_client.assembly import run_training
@@ -82,6 +83,7 @@ def _without_launch(options: argparse.Namespace) -> list[str]:
 
 def _complain(error: SgpoError, rank: int, code: int) -> int:
     if rank == 0:  # every rank meets the same error: say it once
+        note_stop(code)
         sys.stderr.write(f"error: {error}\n")
     return code
 

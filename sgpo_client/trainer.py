@@ -20,7 +20,7 @@ from sgpo_client.checkpoint.writer import CheckpointWriter
 from sgpo_client.collector import Batch, Collector
 from sgpo_client.config import TrainConfig
 from sgpo_client.data.order import ProblemSampler
-from sgpo_client.errors import CheckpointError, RewardError, SamplerError, TrainingError
+from sgpo_client.errors import CheckpointError, Interrupted, RewardError, SamplerError, TrainingError
 from sgpo_client.evaluate import eval_row, evaluate, merged
 from sgpo_client.examples import make_examples
 from sgpo_client.log.run_log import RunLog
@@ -92,15 +92,24 @@ class Trainer:
             closing(self._collector),
             RunLog(self._config, self._parts.folder, self._parts.world, self._step) as log,
         ):
+            try:
+                is_finished = self._steps(log)
+            except Interrupted:
+                is_finished = False
+            if not is_finished:
+                self.save()
+                logger.info("stopped by SIGTERM after step %d; go on with --set run.resume=true", self._step)
+        return is_finished
+
+    def _steps(self, log: RunLog) -> bool:
+        """All that are left; False when SIGTERM came between two."""
+        self._evaluate_if_due(log)
+        while self._step < self._config.run.steps:
+            if self._parts.stop.on_any_rank():
+                return False
+            self._train_step(log)
+            self._save_if_due()
             self._evaluate_if_due(log)
-            while self._step < self._config.run.steps:
-                if self._parts.stop.on_any_rank():
-                    self.save()
-                    logger.info("stopped by SIGTERM after step %d; go on with --set run.resume=true", self._step)
-                    return False
-                self._train_step(log)
-                self._save_if_due()
-                self._evaluate_if_due(log)
         return True
 
     def save(self) -> None:

@@ -1,8 +1,8 @@
 """The learning study, on the command line.
 
-python -m benchmarks.learning run accuracy     # the runs of one figure, those already in the log left out
+python -m benchmarks.learning run accuracy     # the runs of one figure that are not in the log, its table and picture
 python -m benchmarks.learning run all          # all figures
-python -m benchmarks.learning report           # the tables and pictures of docs/results/learning.md from the log
+python -m benchmarks.learning report           # the tables and pictures of docs/results/learning.md from the log alone
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def main() -> None:
         verb.add_argument("--folder", type=Path, default=FOLDER, help="of the log and the warm policies")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.verb == "report":
-        write_report(options.folder)
-    else:
+    if options.verb == "run":
         names = list(FIGURES) if options.figure == "all" else [options.figure]
         for result in run_missing([spec for name in names for spec in FIGURES[name]()], options.folder):
             spec, curve = result.spec, result.curve
@@ -39,6 +37,7 @@ def main() -> None:
                 f"{curve['accuracy'][-1]:.3f} in {result.seconds:.0f} s",
                 flush=True,
             )
+    write_report(options.folder)
 
 
 if __name__ == "__main__":

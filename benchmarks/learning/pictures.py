@@ -23,8 +23,8 @@ Results = Mapping[str, Result]
 NUM_STEPS, GROUP_SIZE = 6, 8
 
 
-def draw_all(results: Results, folder: Path) -> None:
-    """Write every picture."""
+def draw_all(results: Results, folder: Path, names: Sequence[str]) -> None:
+    """Write the pictures of these names."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -32,9 +32,9 @@ def draw_all(results: Results, folder: Path) -> None:
     mpl.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": "learning", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
     )
-    for name, paint in PICTURES.items():
+    for name in names:
         figure = Figure(figsize=(8, 3.2), layout="constrained")
-        paint(figure.subplots(1, 2), results)
+        PICTURES[name](figure.subplots(1, 2), results)
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.learning.pictures import draw_all
-from benchmarks.learning.runs import read_results
+from benchmarks.learning.figures import FIGURES
+from benchmarks.learning.pictures import PICTURES, draw_all
+from benchmarks.learning.runs import key_of, read_results
 from benchmarks.learning.tables import TABLES
 
 PAGE = Path("docs/results/learning.md")
 
 
 def write_report(folder: Path, page: Path = PAGE) -> None:
-    """Put the tables of the log in ``folder`` into the page, and the pictures beside it."""
+    """Put the tables of the log in ``folder`` into the page, and the pictures beside it.
+
+    Figures of which runs are missing in the log stay as they are; the count of runs is that of a whole study.
+    """
     results = read_results(folder / "runs.jsonl")
-    page.write_text(fill(page.read_text(), {name: make(results) for name, make in TABLES.items()}))
-    draw_all(results, page.with_suffix(""))
+    missing = {name for name, specs in FIGURES.items() if any(key_of(spec) not in results for spec in specs())}
+    if missing:
+        missing.add("count")
+    tables = {name: make(results) for name, make in TABLES.items() if name not in missing}
+    page.write_text(fill(page.read_text(), tables))
+    draw_all(results, page.with_suffix(""), [name for name in PICTURES if name not in missing])
 
 
 def fill(text: str, tables: dict[str, str]) -> str:

@@ -19,7 +19,7 @@ class RunTable(Table):
     resume: bool = False
     """Go on from the newest checkpoint in `output_dir`."""
     overwrite: bool = False
-    """Remove a former run in `output_dir` first; not with `resume`."""
+    """Remove a former run in `output_dir` first; with `resume` nothing is removed."""
     save_every: int = Field(default=10, ge=0)
     """Steps between checkpoints; 0: only at the end and when the run has to stop."""
     keep_checkpoints: int = Field(default=1, ge=1)

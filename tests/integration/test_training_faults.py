@@ -59,6 +59,39 @@ def test_no_server_at_the_url(tmp_path: Path, tiny_policy: Path) -> None:
     assert url in result.stderr
 
 
+@pytest.mark.slow
+def test_sigterm_ends_the_wait_for_a_server_that_is_away(tmp_path: Path, tiny_policy: Path) -> None:
+    settings = [
+        f"model.name={tiny_policy}",
+        f"run.output_dir={tmp_path / 'run'}",
+        f"reward.url=http://127.0.0.1:{unused_port()}",
+        "reward.deadline_s=3600",
+        "eval.enabled=false",
+    ]
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            command("configs/debug.toml", *sets(*settings)), cwd=ROOT, env=environment(), stderr=stderr
+        )
+    try:
+        wait_for(process, lambda: "trying again" in log.read_text())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(600) == 0, log.read_text()
+    finally:
+        process.kill()
+    assert "stopped by SIGTERM after step 0" in log.read_text()
+    assert (tmp_path / "run" / "checkpoints" / "step-000000").is_dir()
+
+
+@pytest.mark.slow
+def test_a_stop_with_a_message_is_not_started_again(tmp_path: Path, tiny_policy: Path) -> None:
+    settings = [f"model.name={tiny_policy}", f"run.output_dir={tmp_path}", "eval.enabled=false"]
+    (tmp_path / "something").touch()
+    result = sgpo_train("configs/debug.toml", "--max-restarts", "3", *sets(*settings))
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("holds no former run") == 1
+
+
 @contextmanager
 def reward_server(folder: Path, *arguments: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A reward server that is not the trainer's own: its URL and its process."""

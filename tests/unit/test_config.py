@@ -122,12 +122,37 @@ def test_fingerprint_ignores_only_what_may_change_between_sessions() -> None:
             ["suffix_penalty does nothing", "credit = 'prefix'"],
         ),
         ({"algo": {"ratio": "sequence"}, "sgpo": {"suffix_penalty": 0.1}}, ["suffix_penalty", "ratio = 'sequence'"]),
+        ({"sgpo": {"scale_value": 0.1}}, ["scale_value does nothing with scale = 'none'", "'std_floor'"]),
+        ({"sgpo": {"quantum": 0.6}, "reward": {"shaping": {"cap": 0.9}}}, ["quantum = 0.6", "up to 0.9", "lower"]),
+        ({"eval": {"every": 5}}, ["eval.every = 5", "num_eval_problems = 0"]),
+        ({"data": {"source": "jsonl", "path": "t", "eval_path": "e"}}, ["data.eval_path = e", "num_eval_problems"]),
+        ({"rollout": {"top_p": 0.9, "staleness": 1}}, ["top_p = 0.9", "staleness = 1", "top_p = 1"]),
+        ({"rollout": {"top_p": 0.9, "engine": "vllm"}}, ["top_p = 0.9", "engine = 'vllm'"]),
+        (
+            {
+                "offline": {"path": "r", "verdicts": "v"},
+                "sgpo": {"credit": "response"},
+                "reward": {"shaping": {"length": "tokens"}},
+            },
+            ["reward.shaping.length = 'tokens'", "sgpo-judge counts steps"],
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_named_with_the_way_out(tables: dict, words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config({**MINIMAL, **tables}, "run.toml")
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_what_only_looks_like_a_contradiction_is_allowed() -> None:
+    allowed: list[dict] = [
+        {"sgpo": {"scale": "std_floor", "scale_value": 0.1}},
+        {"sgpo": {"quantum": 0.6}},  # a cap of 0.5 becomes 0.6
+        {"rollout": {"top_p": 0.9}},
+        {"run": {"resume": True, "overwrite": True}},
+    ]
+    for tables in allowed:
+        parse_config({**MINIMAL, **tables}, "run.toml")
 
 
 @pytest.mark.parametrize("name", ["grpo", "dr_grpo", "rloo", "dapo"])

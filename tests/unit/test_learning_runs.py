@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,16 +109,31 @@ def test_figures_of_runs() -> None:
     assert thin([{"x": float(value)} for value in range(5)], 3) == {"x": [0.5, 2.5, 4.0]}
 
 
+def _log_of(folder: Path, names: Sequence[str]) -> None:
+    """A log in which these figures' runs are finished."""
+    names_of_curves = ("accuracy", "sound", "progress", "steps", "no_claim", "short")
+    curve = {name: [0.25, 0.25, 0.5, 0.5, 0.5, 0.5] for name in names_of_curves}
+    curve |= {"all_negative": [0.9] * 6, "tokens": [1000.0 * (each + 1) for each in range(6)]}
+    lines = {key_of(spec): spec for name in names for spec in figures.FIGURES[name]()}
+    rows = ({"spec": json.loads(key), "seconds": 1.0, "curve": curve} for key in lines)
+    (folder / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 @pytest.mark.slow
 def test_the_page_is_filled(tmp_path: Path) -> None:
     assert fill("<!-- a --> old <!-- end --> b <!-- c --><!-- end -->", {"a": "1", "c": "2"}) == (
         "<!-- a -->\n1\n<!-- end --> b <!-- c -->\n2\n<!-- end -->"
     )
     page = tmp_path / "learning.md"
-    page.write_text("".join(f"<!-- {name} --><!-- end -->" for name in TABLES))
+    page.write_text("".join(f"<!-- {name} -->old {name}<!-- end -->" for name in TABLES))
+    _log_of(tmp_path, ["settings"])
     write_report(tmp_path, page)
-    assert "0 of" in page.read_text()
-    assert "| SGPO, prefix credit | – |" in page.read_text()
+    assert [name for name in TABLES if f"old {name}" not in page.read_text()] == ["settings"]
+    assert [file.name for file in (tmp_path / "learning").iterdir()] == ["dynamics.svg"], "which needs no runs"
+    _log_of(tmp_path, [*figures.FIGURES])
+    write_report(tmp_path, page)
+    assert "old" not in page.read_text()
+    assert "| SGPO, prefix credit | 0.417 " in page.read_text()
     assert {file.name for file in (tmp_path / "learning").iterdir()} == {
         "accuracy.svg",
         "share.svg",
