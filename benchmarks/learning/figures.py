@@ -20,7 +20,7 @@ STD = sgpo("SGPO, scale std", scale="std", credit="response")
 
 PREFIX_STD = sgpo("prefix credit, scale std", credit="prefix", scale="std")
 
-SKILLS: Sequence[float] = (0.85, 0.72, 0.62, 0.5)
+SKILLS: Sequence[float] = (0.92, 0.85, 0.72, 0.62, 0.5, 0.4)
 """Per-step skill before RL, from mostly mixed groups to mostly all-negative ones."""
 LONG = 4 * RunSpec.tokens
 MIDDLE = Task(skill=0.62)
@@ -37,6 +37,11 @@ VARIANTS: Sequence[Arm] = (
     PREFIX,
     EVERY_PREFIX,
     PREFIX_STD,
+    sgpo("prefix credit, scale std_floor 0.25", credit="prefix", scale="std_floor", scale_value=0.25),
+    sgpo("prefix credit, scale constant 0.25", credit="prefix", scale="constant", scale_value=0.25),
+    sgpo("prefix credit, cap 0.25", shaping={"cap": 0.25}, credit="prefix"),
+    sgpo("prefix credit, cap 0.9", shaping={"cap": 0.9}, credit="prefix"),
+    sgpo("prefix credit, quantum 0.125", credit="prefix", quantum=0.125),
     sgpo("prefix credit, beta 4, gamma 0.25", shaping={"beta": 4.0, "gamma": 0.25}, credit="prefix"),
     PAPER,
     sgpo("prefix credit, normalize std", {"normalize": "std"}, credit="prefix"),
