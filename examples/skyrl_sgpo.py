@@ -1,7 +1,8 @@
 """GRPO with SGPO rewards in SkyRL 0.4: ``main_base`` with one environment and one hook more.
 
-    sgpo-serve --config configs/server-rules.toml --port 8100
-    SGPO_URL=http://127.0.0.1:8100 python examples/skyrl_sgpo.py data.train_data="['train.parquet']" \
+    sgpo-serve --config configs/server-joined.toml --port 8100
+    export SGPO_URL=http://127.0.0.1:8100 SGPO_RUN=seed-0 SGPO_TIMEOUT_S=750 SGPO_DEADLINE_S=1500
+    python examples/skyrl_sgpo.py data.train_data="['train.parquet']" \
         data.val_data="['test.parquet']" environment.env_class=sgpo trainer.algorithm.grpo_norm_by_std=false ...
 
 Rows: ``prompt`` (messages), ``env_class`` "sgpo", ``reward_spec`` {"method": "rule", "ground_truth": "42"}; rows of the

@@ -6,7 +6,7 @@
 set -euo pipefail
 data=$1
 shift
-sgpo-serve probe --dialect slime --url "$SGPO_URL" ${SGPO_API_KEY:+--key-env SGPO_API_KEY}
+sgpo-serve probe --dialect slime_adapter --url "$SGPO_URL" ${SGPO_API_KEY:+--key-env SGPO_API_KEY}
 environment=$(python -c 'import json, os
 names = [name for name in os.environ if name.startswith("SGPO_")]
 print(json.dumps({"env_vars": {name: os.environ[name] for name in names}}))')

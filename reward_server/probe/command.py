@@ -85,7 +85,8 @@ async def probe(trainer: Trainer, target: Target, label: Any, timeout_s: float) 
     seen = await ask(trainer, target, groups, label, min(timeout_s, trainer.timeout_s or timeout_s))
     found = advise(trainer, target, seen, ready)
     lines = [
-        f"As {trainer.title}: POST {target.url.partition('?')[0]}",
+        f"As {trainer.title}: POST {target.url.partition('?')[0]}, {trainer.mode}",
+        *([f"Not asked: {trainer.other_mode}"] if trainer.other_mode else []),
         f"/readyz: {ready[1] or ready[0]}",
         render(table_of(groups, seen)),
     ]

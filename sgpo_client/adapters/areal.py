@@ -15,22 +15,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, problem_text, reference_text
 from sgpo_client.adapters.scores import SampleScore
-from sgpo_client.adapters.scoring import score_samples
-from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
+from sgpo_client.adapters.scoring import score_outcomes
+from sgpo_client.adapters.settings import AdapterSettings, Trainer
 
 TRAINER: Final = Trainer(
     name="AReaL",
     reference_hint="AReaL hands over the data set's row: name its column with answer_key",
     settings_hint="set it in workflow_kwargs, or in the environment of the rollout workers",
 )
-OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 GSM8K_MARKER: Final = "####"
 """AReaL's GSM8K rows hold the worked solution, and the answer behind this."""
 RUN: Final = uuid.uuid4().hex[:8]
@@ -69,7 +67,7 @@ async def score_episode(
         uid=f"{RUN}:{task_id}",
     )
     if is_eval:
-        [score] = await score_samples([sample], settings, TRAINER, shaping=OUTCOME_ONLY)
+        [score] = await score_outcomes([sample], settings, TRAINER)
         return score
     member = uuid.uuid4().hex
     return await score_joined(sample, settings, TRAINER, group_size=settings.group_size, member_id=member)

@@ -1,8 +1,8 @@
 """Single responses, for trainers that score them one by one in different processes: the server joins the groups.
 
 They go to the server's OpenRLHF route (``/v1/openrlhf``), whose label carries group id, group size and member id; the
-server's tables ``[join]`` and ``[dialects.openrlhf]`` say how long a response waits for its siblings and what an
-incomplete group earns.
+server's tables ``[join]`` and ``[dialects.openrlhf]`` say how long a response waits for its siblings, and what an
+incomplete group and one without a verdict earn: of ``on_unscored`` here only ``none`` has a meaning.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ async def score_joined(
 
     Args:
         sample: with the group's uid.
-        settings: ``on_unscored`` ``none`` gives the reward None after the deadline, anything else an error.
+        settings: ``on_unscored`` ``none`` gives the reward None after the deadline, anything else, ``outcome`` too, an
+            error. ``run`` keeps the groups of two runs apart.
         trainer: whose user reads the messages.
         group_size: responses of the whole group; None scores the response by itself.
         member_id: tells equal texts of a group apart, and must stay the same when the trainer asks again.
@@ -54,10 +55,10 @@ async def score_joined(
         ConfigError, RewardUnavailable, RewardRejected, RewardError: as `score_samples`.
     """
     check_references([sample], trainer)
-    with explained(trainer, settings):
+    with explained(trainer, settings, joined=True):
         try:
             async with AsyncRewardClient(settings.client()) as client:
-                body = await client.post(ROUTE, _body(sample, group_size, member_id))
+                body = await client.post(ROUTE, _body(sample, settings.run, group_size, member_id))
         except RewardUnavailable as error:
             if settings.on_unscored != "none":
                 raise
@@ -65,18 +66,25 @@ async def score_joined(
         return _read(body, settings.url, group_size or 1)
 
 
-def _body(sample: Sample, group_size: int | None, member_id: str) -> bytes:
+def _body(sample: Sample, run: str, group_size: int | None, member_id: str) -> bytes:
     label = {
         "answer": sample.reference_answer,
         "solution": sample.reference_solution,
         "outcome": sample.outcome,
         "question": sample.problem,
-        "group_id": sample.uid,
+        "group_id": _group_id(sample.uid, run),
         "group_size": group_size,
         "member_id": member_id,
     }
     known = {key: value for key, value in label.items() if value is not None}
     return to_json({"query": [sample.problem + sample.text], "prompts": [sample.problem], "labels": [known]})
+
+
+def _group_id(uid: str | None, run: str) -> str | None:
+    """With the run's name in front; without an id the server tells groups by their content, and so within the run."""
+    if not run:
+        return uid
+    return run if uid is None else f"{run}:{uid}"
 
 
 def _read(body: bytes, url: str, group_size: int) -> SampleScore:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sgpo_client.adapters.samples import Sample, problem_text, reference_text, response_text
+from sgpo_client.adapters.samples import Sample, check_text_only, problem_text, reference_text, response_text
 from sgpo_client.adapters.scores import SampleScore
 from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.adapters.shared import SharedScores, column
@@ -31,6 +31,8 @@ TRAINER: Final = Trainer(
     settings_hint="settings are arguments of sgpo_orms or environment variables of every rank",
     on_unscored="outcome",
 )
+MEDIA: Final = ("images", "videos", "audios", "tools")
+"""Columns in which ms-swift keeps what is no text; the messages only mark the places."""
 Pick = Callable[[SampleScore], float | None]
 
 
@@ -81,8 +83,9 @@ def read(completions: Sequence[str], columns: dict[str, Any], answer_column: str
         answer_column: holds the reference answers.
 
     Raises:
-        ConfigError, DataError: the column is missing; a prompt holds images or tools.
+        ConfigError, DataError: the column is missing; a row holds images, videos, audio or tools.
     """
+    check_text_only(columns, MEDIA, TRAINER.name)
     answers = column(columns, answer_column, TRAINER)
     chats = column(columns, "messages", TRAINER)
     names = columns.get("prompt_id") or [None] * len(completions)

@@ -10,7 +10,7 @@ joined with its siblings by the server, and needs ``group_size``. docs/integrati
   user's message, without its chat template; ``sgpo_group`` names the group, where there is such a name; ``sgpo_eval``
   true marks a sample of a validation: its reward is its correctness, and no judge is asked.
 - NeMo-RL knows no missing reward: the whole group of a response without a verdict falls back to outcome rewards, and
-  the metric ``sgpo_fallback`` says so.
+  the metric ``sgpo_fallback`` says so. Of joined samples the server's ``[dialects.openrlhf] on_unscored`` decides.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, content_text, problem_text, reference_text
 from sgpo_client.adapters.scores import SampleScore, means
-from sgpo_client.adapters.scoring import blocking, score_samples
-from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
+from sgpo_client.adapters.scoring import blocking, score_outcomes, score_samples
+from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.adapters.templates import untemplated
 from sgpo_client.errors import ConfigError
 
@@ -38,7 +37,6 @@ TRAINER: Final = Trainer(
 MAX_CONCURRENCY: Final = 1024
 """Calls of the actor at a time: with fewer than unfinished samples, siblings would queue behind those who wait for
 them."""
-OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 
 
 class EnvironmentReturn(NamedTuple):
@@ -113,7 +111,7 @@ class Environment:
         tables = [info if isinstance(info, Mapping) else {} for info in metadata]
         samples = [_sample(*each) for each in zip(range(len(batch)), batch, tables, strict=True)]
         if any(table.get("sgpo_eval") for table in tables):
-            return blocking(score_samples(samples, self.settings, TRAINER, shaping=OUTCOME_ONLY))
+            return blocking(score_outcomes(samples, self.settings, TRAINER))
         size = self.settings.group_size
         if len(samples) == 1 and size is None:
             raise ConfigError(

@@ -3,12 +3,12 @@
     rewards: {math: {worker_cls: sgpo_client.adapters.roll.SgpoRewardWorker, ...}}
 
 ``SgpoRewardWorker`` is made when it is first asked for, so that this module imports without ROLL. With
-``is_num_return_sequences_expand: false`` a call holds a whole group; rows that come alone are joined with their
-siblings by the server. docs/integrations/roll.md has all lines.
+``is_num_return_sequences_expand: false`` a call holds a whole group, be it of one row (a validation's); with ``true``
+rows come alone, and the server joins them with their siblings. docs/integrations/roll.md has all lines.
 
 - ``scores`` is the correctness (ROLL's masks compare it with 0 and 1), ``response_level_rewards`` the SGPO reward.
 - ROLL knows no missing reward: the whole group of a response without a verdict falls back to outcome rewards, and the
-  metric ``reward/sgpo_fallback`` says so.
+  metric ``reward/sgpo_fallback`` says so. Of joined rows the server's ``[dialects.openrlhf] on_unscored`` decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from sgpo_client.adapters.joined import score_joined
-from sgpo_client.adapters.samples import Sample, problem_text, reference_text
+from sgpo_client.adapters.samples import Sample, check_text_only, problem_text, reference_text
 from sgpo_client.adapters.scores import SampleScore, means
 from sgpo_client.adapters.scoring import blocking, score_samples
 from sgpo_client.adapters.settings import AdapterSettings, Trainer
@@ -32,20 +32,27 @@ TRAINER: Final = Trainer(
     settings_hint="set it in system_envs of the reward worker's table under rewards",
     on_unscored="outcome",
 )
+TOKENS: Final = "prompt_token_ids"
 
 
 class Rewarder:
     """What `SgpoRewardWorker` does, without ROLL and torch.
 
+    Args:
+        group_size: the pipeline's ``num_return_sequences_in_group``, where no setting says it.
+        rows_alone: its ``is_num_return_sequences_expand``: a call of one row is one of a group's, not a group of one.
+        given: `AdapterSettings` by name.
+
     Raises:
         ConfigError: a setting is wrong; ``on_unscored`` ``none`` is one, since ROLL has no missing reward.
     """
 
-    def __init__(self, group_size: int | None = None, **given: Any) -> None:
+    def __init__(self, group_size: int | None = None, *, rows_alone: bool = True, **given: Any) -> None:
         self.settings = AdapterSettings.load(TRAINER, **given)
         if self.settings.on_unscored == "none":
             raise ConfigError("ROLL: on_unscored = 'none': ROLL has no missing reward; set it to 'outcome' or 'raise'")
         self.group_size = self.settings.group_size or group_size
+        self.rows_alone = rows_alone
 
     def score(
         self, columns: Mapping[str, Sequence[Any]], prompts: Sequence[str], texts: list[str]
@@ -53,15 +60,16 @@ class Rewarder:
         """The scores of a batch, in order.
 
         Args:
-            columns: ROLL's ``non_tensor_batch``: ``id`` and ``ground_truth``, perhaps ``prompt``.
+            columns: ROLL's ``non_tensor_batch``: ``id`` and ``ground_truth``, perhaps ``prompt``, without images.
             prompts: [B] decoded, for batches without a column ``prompt``.
             texts: [B] decoded responses.
 
         Raises:
             ConfigError, DataError, RewardError: the pipeline stops with it.
         """
+        check_text_only({"multi_modal_data": _media(columns)}, ("multi_modal_data",), TRAINER.name)
         samples = self._samples(columns, prompts, texts)
-        if len(samples) == 1 and (self.group_size or 1) > 1:
+        if self.rows_alone and len(samples) == 1 and (self.group_size or 1) > 1:
             member = uuid.uuid4().hex
             work = score_joined(samples[0], self.settings, TRAINER, group_size=self.group_size, member_id=member)
             return [blocking(work)]
@@ -81,6 +89,12 @@ class Rewarder:
             )
             for index, (problem, text, answer, name) in enumerate(zip(problems, texts, answers, names, strict=True))
         ]
+
+
+def _media(columns: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """[B] images and the like; ROLL keeps a prompt's token ids beside them, in rows that hold text alone, too."""
+    rows = columns.get("multi_modal_data", ())
+    return [each.get("multi_modal_data") if isinstance(each, Mapping) and TOKENS in each else each for each in rows]
 
 
 def metrics_of(scores: Sequence[SampleScore]) -> dict[str, float]:
@@ -110,7 +124,11 @@ def _worker() -> type:
 
         @to_all  # type: ignore[untyped-decorator]
         def initialize(self, pipeline_config: Any) -> None:
-            self.rewarder = Rewarder(getattr(pipeline_config, "num_return_sequences_in_group", None))
+            self.rewarder = Rewarder(
+                getattr(pipeline_config, "num_return_sequences_in_group", None),
+                # Where ROLL does not say: joined, since a row of many that is scored by itself would be paid wrongly.
+                rows_alone=bool(getattr(pipeline_config, "is_num_return_sequences_expand", True)),
+            )
 
         @compute  # type: ignore[untyped-decorator]
         def compute_rewards(self, data: Any) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sgpo_client.errors import DataError
+
+TOOL_ROLES: Final = ("tool", "function", "tool_call", "tool_response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,40 @@ def reference_text(value: Any, where: str) -> str | None:
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
+def check_text_only(columns: Mapping[str, Any], names: Sequence[str], trainer: str) -> None:
+    """Refuse rows that hold something beside their text, in columns of its own.
+
+    Args:
+        columns: [B] values of each column by its name; those that are not there hold nothing.
+        names: of the columns to look at.
+        trainer: its name, for the message.
+
+    Raises:
+        DataError: names the first such row, and says what to do.
+    """
+    for name in names:
+        values = columns.get(name)
+        for index, value in enumerate(() if values is None else values):
+            if _holds_something(value):
+                raise DataError(
+                    f"{trainer}: row {index} of the batch has something in its column '{name}'; the judge reads one "
+                    "worked solution, as text. Leave such rows out, or reward them with another function"
+                )
+
+
+def _holds_something(value: Any) -> bool:
+    """False for None, 0, and everything of length 0, a written-out empty list among them."""
+    if isinstance(value, str):
+        return value.strip() not in ("", "[]", "{}", "null")
+    return len(value) > 0 if hasattr(value, "__len__") else bool(value)
+
+
 def _messages(value: Any, where: str) -> Sequence[Mapping[str, Any]]:
     """The messages of a chat without tools."""
     if not _is_list(value) or not all(isinstance(each, Mapping) for each in value):
         raise DataError(f"{where}: must be a text or a list of messages, not {type(value).__name__}")
     for message in value:
-        if message.get("role") in ("tool", "function") or message.get("tool_calls"):
+        if message.get("role") in TOOL_ROLES or message.get("tool_calls"):
             raise DataError(
                 f"{where}: holds tool calls; the judge reads one worked solution. Leave such rows out, or reward them "
                 "with another function"

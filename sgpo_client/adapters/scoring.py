@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from sgpo_client.adapters.grouping import GroupBy, group_indices, to_wire
 from sgpo_client.adapters.messages import check_references, explained
@@ -17,6 +18,7 @@ from sgpo_client.async_client import AsyncRewardClient
 from sgpo_client.errors import RewardUnavailable
 from sgpo_client.wire import ShapingParams
 
+OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -65,6 +67,22 @@ async def score_samples(
             for index, score in zip(group, apply_policy(sample_scores(reply), settings.on_unscored), strict=True):
                 scores[index] = score
     return [score for score in scores if score is not None]
+
+
+async def score_outcomes(samples: Sequence[Sample], settings: AdapterSettings, trainer: Trainer) -> list[SampleScore]:
+    """1 for each right answer, else 0; no judge is asked. For validations and metrics.
+
+    An answer that cannot be compared (some towers of powers take longer than the server allows) is not known to be
+    right, so it counts as wrong; ``fallback`` is set for it, and ``error`` says why.
+
+    Raises:
+        ConfigError, RewardUnavailable, RewardRejected, RewardError: as `score_samples` under ``outcome``.
+    """
+    # Each by itself: a sample's reward has nothing to do with its siblings here.
+    alone = [replace(sample, uid=str(index)) for index, sample in enumerate(samples)]
+    lenient = settings.model_copy(update={"on_unscored": "outcome", "group_size": None})
+    scores = await score_samples(alone, lenient, trainer, shaping=OUTCOME_ONLY)
+    return [replace(score, acc=score.acc or 0) for score in scores]
 
 
 def blocking(work: Coroutine[Any, Any, T]) -> T:

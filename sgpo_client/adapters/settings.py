@@ -13,6 +13,7 @@ from sgpo_client.client_settings import DEFAULT_URL, ClientSettings
 from sgpo_client.errors import ConfigError
 from sgpo_client.wire import ShapingParams
 
+MAX_RUN_CHARS: Final = 64
 OnUnscored = Literal["none", "raise", "outcome"]
 SERVER_SHAPING: Final = ShapingParams(beta=None, gamma=None, cap=None, length=None, apply_to=None)
 """Shaping as the server's configuration says."""
@@ -23,6 +24,7 @@ VARIABLES: Final = {
     "deadline_s": "SGPO_DEADLINE_S",
     "on_unscored": "SGPO_ON_UNSCORED",
     "group_size": "SGPO_GROUP_SIZE",
+    "run": "SGPO_RUN",
 }
 ROUTES: Final = ("/v1", "/v1/rewards", "/v1/judge", "/v1/openrlhf", "/v1/slime", "/nemo_gym", "/verify", "/get_reward")
 
@@ -66,9 +68,13 @@ class AdapterSettings(BaseModel):
     on_unscored: OnUnscored = "none"
     """What a response without a verdict gets (SGPO_ON_UNSCORED). ``none``: the reward None, for trainers that leave
     such a response out. ``raise``: the call fails. ``outcome``: its whole group gets 1 for right and 0 for wrong
-    answers, and each reply of the group says ``sgpo_fallback`` = 1."""
+    answers, and each reply of the group says ``sgpo_fallback`` = 1. For groups that the adapter sends whole: of single
+    responses, which the server joins, its own ``[dialects.openrlhf] on_unscored`` says what they get instead."""
     group_size: int | None = Field(default=None, ge=1, le=4096)
     """Responses per problem (SGPO_GROUP_SIZE), for trainers that do not tell."""
+    run: str = Field(default="", max_length=MAX_RUN_CHARS)
+    """Name of the run (SGPO_RUN), the same in all of its processes. Group ids often count rows of the data set, so runs
+    that share a server and a key need different names: the server would put responses of both into one group."""
     groups_per_request: int = Field(default=4, ge=1, le=256)
     """As in `ClientSettings`."""
     max_concurrency: int = Field(default=16, ge=1, le=1024)

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, problem_text, reference_text
 from sgpo_client.adapters.scores import SampleScore
-from sgpo_client.adapters.scoring import blocking, score_samples
-from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
+from sgpo_client.adapters.scoring import blocking, score_outcomes
+from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.errors import ConfigError
 
 TRAINER: Final = Trainer(
@@ -34,7 +33,6 @@ TRAINER: Final = Trainer(
 )
 GROUP, MEMBER, SIZE, EVAL = "sgpo_group", "sgpo_member", "sgpo_group_size", "sgpo_eval"
 """Keys of an environment's extras."""
-OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 
 
 def with_group(extras: Mapping[str, Any], trajectory_id: Any, group_size: int | None = None) -> dict[str, Any]:
@@ -66,7 +64,7 @@ class Scoring:
         """The reward of the response. Raises as `score_joined`."""
         sample = self._sample(action)
         if self.extras.get(EVAL):
-            [self.score] = blocking(score_samples([sample], self.settings, TRAINER, shaping=OUTCOME_ONLY))
+            [self.score] = blocking(score_outcomes([sample], self.settings, TRAINER))
         else:
             size = self.extras.get(SIZE) or self.settings.group_size
             member = self.extras.get(MEMBER) or uuid.uuid4().hex

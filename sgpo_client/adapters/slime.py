@@ -16,23 +16,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, problem_text, reference_text
 from sgpo_client.adapters.scores import SampleScore, quantised
-from sgpo_client.adapters.scoring import score_samples
-from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
+from sgpo_client.adapters.scoring import score_outcomes, score_samples
+from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.adapters.templates import untemplated
-from sgpo_client.errors import ConfigError, DataError, RewardUnavailable
+from sgpo_client.errors import ConfigError, DataError
 
 TRAINER: Final = Trainer(
     name="slime",
     reference_hint="slime takes it from the column that --label-key names",
     settings_hint="set it in the environment of the rollout process (runtime_env env_vars of the Ray job)",
 )
-OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 Reward = float | dict[str, float]
 
 
@@ -64,8 +62,7 @@ async def custom_rm(args: Any, samples: Any, **_: Any) -> Any:
 async def _rewards(args: Any, given: Sequence[Any], settings: AdapterSettings, *, whole: bool) -> list[Reward]:
     samples = [_sample(each) for each in given]
     if any(sample.uid is None for sample in samples):
-        scores = await score_samples(samples, settings, TRAINER, group_by="content", shaping=OUTCOME_ONLY)
-        _check_evaluated(given, scores)
+        scores = await score_outcomes(samples, settings, TRAINER)
     elif whole:
         scores = await score_samples(samples, settings, TRAINER)
     else:
@@ -92,15 +89,6 @@ def _sample(source: Any) -> Sample:
         reference_solution=metadata.get("reference_solution"),
         uid=None if source.group_index is None else str(source.group_index),
     )
-
-
-def _check_evaluated(given: Sequence[Any], scores: Sequence[SampleScore]) -> None:
-    """Slime averages what it gets, so an answer that could not be checked has no number."""
-    for source, score in zip(given, scores, strict=True):
-        if score.acc is None:
-            raise RewardUnavailable(
-                f"slime: sample {source.index} of an evaluation: its answer could not be checked: {score.error}"
-            )
 
 
 def _filled(samples: Sequence[Sample], scores: Sequence[SampleScore]) -> list[float]:

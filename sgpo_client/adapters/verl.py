@@ -9,7 +9,8 @@ verl's ``uid``. `SgpoRewardManager` is made when it is first asked for, so that 
 docs/integrations/verl.md has the settings to change, and why.
 
 - Settings come from ``reward.reward_kwargs`` (`AdapterSettings` by name) or the environment.
-- A response without a verdict raises, by default: verl has no missing reward. Its v1 trainer then drops the trajectory
+- A response without a verdict raises, unless the server's ``[dialects.openrlhf] on_unscored`` gives its group outcome
+  rewards: verl has no missing reward. Its v1 trainer then drops the trajectory
   or refills the group; its v0 trainer stops.
 - A row whose ``extra_info.split`` is not ``train`` gets its correctness: nothing is judged in a validation.
 """
@@ -19,15 +20,15 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
 from sgpo_client.adapters.joined import score_joined
 from sgpo_client.adapters.samples import Sample, problem_text, reference_text
 from sgpo_client.adapters.scores import SampleScore
-from sgpo_client.adapters.scoring import score_samples
-from sgpo_client.adapters.settings import SERVER_SHAPING, AdapterSettings, Trainer
+from sgpo_client.adapters.scoring import score_outcomes
+from sgpo_client.adapters.settings import AdapterSettings, Trainer
 from sgpo_client.errors import ConfigError
 
 TRAINER: Final = Trainer(
@@ -36,7 +37,6 @@ TRAINER: Final = Trainer(
     settings_hint="settings are keys of +reward.reward_kwargs or environment variables of every reward worker",
     on_unscored="raise",
 )
-OUTCOME_ONLY: Final = replace(SERVER_SHAPING, apply_to="none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,10 @@ class SgpoScorer:
     def __init__(self, given: Mapping[str, Any], group_size: int | None) -> None:
         self._settings = AdapterSettings.load(TRAINER, **{"group_size": group_size} | dict(given))
         if self._settings.on_unscored == "none":
-            raise ConfigError("verl: on_unscored = 'none': verl has no missing reward; set it to 'raise' or 'outcome'")
+            raise ConfigError(
+                "verl: on_unscored = 'none': verl has no missing reward; set it to 'raise'. For outcome rewards "
+                'instead set [dialects.openrlhf] on_unscored = "outcome" on the server, which joins the groups'
+            )
 
     async def score(self, row: Row) -> dict[str, Any]:
         """``reward_score`` and ``reward_extra_info``, as verl reads them; the same keys for every response.
@@ -92,8 +95,7 @@ class SgpoScorer:
         )
 
     async def _validation_score(self, sample: Sample) -> SampleScore:
-        settings = self._settings.model_copy(update={"group_size": None})
-        [score] = await score_samples([sample], settings, TRAINER, shaping=OUTCOME_ONLY)
+        [score] = await score_outcomes([sample], self._settings, TRAINER)
         return score
 
 

@@ -9,23 +9,29 @@ A test file of an adapter writes a driver, which calls the adapter as its traine
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
+from unittest.mock import patch
 
 import pytest
 
 from reward_server.edge.auth import KeyRing
-from sgpo_client.errors import ConfigError, DataError, RewardError, RewardRejected
+from sgpo_client.errors import ConfigError, DataError, RewardError, RewardRejected, RewardUnavailable
 from tests.integration.adapter_servers import losing_first_reply, nobody_at
 from tests.integration.held_judge import HeldJudge
-from tests.integration.http_server import Server, running
+from tests.integration.http_server import Server, running, until
 from tests.unit.service_calls import Counting, scripted, text
 
 PROBLEM = "What is 40 + 2?"
 RIGHT = "Line 0 is as right as can be.\nThe answer is \\boxed{42}."
 A, B, C, D = text(4, 1), text(4, 3), text(5, 0), text(5, 2)
 """All wrong; their first errors are step 1 of 4, step 3 of 4, step 0 of 5, step 2 of 5."""
+TOWER = "The answer is \\boxed{9^{9^{9^{9^{9}}}}}."
+"""No comparison of this answer ends in time."""
+IMPATIENT: dict[str, Any] = {"server": {"answer_timeout_s": 0.5}}
 BASE: dict[str, Any] = {"judge": {"kind": "scripted"}, "page": {"enabled": False}}
 
 
@@ -85,8 +91,16 @@ def url_of(server: Server) -> str:
     return f"http://127.0.0.1:{server.port}"
 
 
+def members_joined(server: Server) -> float:
+    """How many responses the server has put into groups."""
+    lines = server.call("GET", "/metrics").raw.decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("sgpo_join_members_total"))
+
+
 class AdapterSuite:
     driver: ClassVar[Driver]
+    ids_repeat: ClassVar[bool] = True
+    """Whether a row has the same group id in every call, and in every run."""
 
     def test_order_and_length_are_kept_and_groups_recovered(self) -> None:
         with running(BASE) as server:
@@ -117,6 +131,28 @@ class AdapterSuite:
             second = self.driver.ask(group(A, RIGHT), url_of(server))
             assert first.rewards == expected(server, [A, B])
             assert second.rewards == [0.0, 1.0]
+
+    def test_two_runs_on_one_server_do_not_mix_their_groups(self) -> None:
+        """The same row of the data set, and so the same id, in two runs at the same time: only their names differ."""
+        if not self.driver.joins or not self.ids_repeat:
+            pytest.skip("its groups come whole, or have ids that no other run has")
+        with patch.dict(os.environ), running(BASE) as server, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(self.driver.ask, group(A), url_of(server), group_size=2, run="one")
+            until(lambda: members_joined(server) == 1)
+            second = self.driver.ask(group(RIGHT, B), url_of(server), group_size=2, run="two")
+            sibling = self.driver.ask(group(B), url_of(server), group_size=2, run="one")
+            assert second.rewards == [1.0, 0.0]
+            assert [*first.result(60).rewards, *sibling.rewards] == expected(server, [A, B]), "still all wrong"
+
+    def test_joined_responses_follow_the_servers_rule_and_the_message_names_it(self) -> None:
+        if not self.driver.joins:
+            pytest.skip("it sends whole groups, and so its own on_unscored holds")
+        judge = {"kind": "scripted", "fail": "raise"}
+        advice = r"\[dialects.openrlhf\] on_unscored = \"outcome\""
+        with running(BASE | {"judge": judge}) as server, pytest.raises(RewardUnavailable, match=advice):
+            self.driver.ask(group(A, B), url_of(server), on_unscored="outcome", deadline_s=2.0)
+        with running(BASE | {"judge": judge, "dialects": {"openrlhf": {"on_unscored": "outcome"}}}) as server:
+            assert self.driver.ask(group(A, B), url_of(server), deadline_s=60.0).rewards == [0.0, 0.0]
 
     def test_judge_failure_is_never_a_zero(self) -> None:
         with running(BASE | {"judge": {"kind": "scripted", "fail": "raise"}}) as server:

@@ -157,6 +157,7 @@ class ArealDriver:
 
 class TestAreal(AdapterSuite):
     driver = ArealDriver()
+    ids_repeat = False
 
 
 def test_a_trajectory_holds_what_the_trainer_wants() -> None:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from sgpo_client.adapters.ms_swift import sgpo_orms
+from sgpo_client.adapters.ms_swift import read, sgpo_orms
+from sgpo_client.errors import DataError
 from tests.integration.adapter_suite import BASE, A, AdapterSuite, B, Outcome, Row, expected, group, url_of
 from tests.integration.http_server import running
 
@@ -62,6 +63,25 @@ def test_siblings_may_stand_apart() -> None:
         assert rewards == [first[0], second[0], first[1], second[1]]
 
 
+@pytest.mark.parametrize("name", ["images", "videos", "audios", "tools"])
+def test_a_row_with_more_than_text_is_refused(name: str) -> None:
+    rows = group(A, B)
+    columns = {"messages": [chat(row) for row in rows], "solution": ["42", "42"]}
+    completions = [row.text for row in rows]
+    with pytest.raises(DataError, match=f"ms-swift: row 1 of the batch has something in its column '{name}'"):
+        read(completions, columns | {name: [None, ["x.png"]]}, "solution")
+    for nothing in ([None, None], [[], "[]"], None):
+        assert len(read(completions, columns | {name: nothing}, "solution")) == 2
+
+
+@pytest.mark.parametrize("role", ["tool_call", "tool_response", "tool"])
+def test_a_chat_with_tools_is_refused(role: str) -> None:
+    [row] = group(A)
+    messages = [*chat(row)[:-1], {"role": role, "content": "2"}, chat(row)[-1]]
+    with pytest.raises(DataError, match=r"ms-swift: messages\[0\]: holds tool calls"):
+        read([row.text], {"messages": [messages], "solution": ["42"]}, "solution")
+
+
 def test_in_ms_swifts_own_reward_loop() -> None:
     algorithm = pytest.importorskip("swift.rl_core.grpo_algorithm")
     data = pytest.importorskip("swift.rl_core.data")
@@ -74,5 +94,8 @@ def test_in_ms_swifts_own_reward_loop() -> None:
         ]
         found = algorithm.compute_rewards_per_func(samples, [orms[name]() for name in NAMES], [], torch.device("cpu"))
         rewards = expected(server, [A, B])
+        samples[1].images = ["x.png"]
+        with pytest.raises(DataError, match="row 1 of the batch has something in its column 'images'"):
+            algorithm.compute_rewards_per_func(samples, [orms["sgpo"]()], [], torch.device("cpu"))
     assert found[:, 0].tolist() == pytest.approx(rewards)
     assert found[:, 1:].tolist() == [[0, 0], [0, 0]]

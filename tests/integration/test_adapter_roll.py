@@ -22,7 +22,7 @@ import torch
 import sgpo_client.adapters.roll as adapter
 from sgpo_client.adapters.scores import SampleScore
 from sgpo_client.adapters.settings import VARIABLES
-from sgpo_client.errors import ConfigError
+from sgpo_client.errors import ConfigError, DataError
 from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, B, Outcome, Row, group, url_of
 from tests.integration.http_server import running
 from tests.integration.trainer_doubles import environment, standing_in
@@ -104,9 +104,10 @@ def batch_of(rows: Sequence[Row], *, named: bool = True) -> DataProto:
     return DataProto(tensors, columns)
 
 
-def worker_of(group_size: int) -> Any:
+def worker_of(group_size: int, expanded: bool = False) -> Any:
     worker = adapter.SgpoRewardWorker(SimpleNamespace(model_args=None))
-    worker.initialize(SimpleNamespace(num_return_sequences_in_group=group_size))
+    names = {"num_return_sequences_in_group": group_size, "is_num_return_sequences_expand": expanded}
+    worker.initialize(SimpleNamespace(**names))
     return worker
 
 
@@ -121,7 +122,7 @@ class RollDriver:
     def ask(self, rows: Sequence[Row], url: str, **settings: Any) -> Outcome:
         groups = [list(members) for _, members in groupby(rows, key=lambda row: row.uid)]
         with environment(VARIABLES, {"url": url} | settings):
-            worker = worker_of(len(groups[0]))
+            worker = worker_of(len(groups[0]), self.expanded)
             calls = [[row] for row in rows] if self.expanded else groups
             with ThreadPoolExecutor(32) as pool:
                 replies = list(pool.map(lambda part: compute(worker, part), calls))
@@ -161,6 +162,37 @@ def test_a_judge_that_is_down_makes_the_group_fall_back_and_the_metrics_say_so()
     assert failed.meta_info["metrics"]["reward/sgpo_fallback"] == 1
     assert mixed.batch["response_level_rewards"].tolist() == [0, 1]
     assert mixed.meta_info["metrics"]["reward/sgpo_fallback"] == 0
+
+
+def test_a_row_of_the_validation_is_a_whole_group_unless_rows_come_alone() -> None:
+    """One sample a problem, where training has eight: nobody else is coming."""
+    with running(BASE) as server, environment(VARIABLES, {"url": url_of(server), "deadline_s": 30}):
+        replies = [worker_of(8).compute_rewards(batch_of([row])) for row in group(A, RIGHT)]
+        assert [reply.batch["scores"].tolist() for reply in replies] == [[0], [1]]
+        assert [reply.meta_info["metrics"]["reward/sgpo_group_size"] for reply in replies] == [1, 1]
+        assert "sgpo_join_members_total{" not in server.call("GET", "/metrics").raw.decode()
+
+
+def test_what_expands_is_asked_of_the_pipeline_and_else_taken_for_granted() -> None:
+    worker = worker_of(8, expanded=True)
+    assert worker.rewarder.rows_alone
+    worker.initialize(SimpleNamespace(num_return_sequences_in_group=8))
+    assert worker.rewarder.rows_alone
+    assert not worker_of(8).rewarder.rows_alone
+
+
+def test_a_row_with_images_is_refused() -> None:
+    def rewards(value: Any) -> Any:
+        data = batch_of(group(RIGHT))
+        data.non_tensor_batch["multi_modal_data"] = np.array([value], dtype=object)
+        return worker_of(1).compute_rewards(data)
+
+    for value in ({"image": ["x.png"]}, {"prompt_token_ids": [1, 2], "multi_modal_data": {"image": ["x.png"]}}):
+        with pytest.raises(DataError, match="ROLL: row 0 of the batch has something in its column 'multi_modal_data'"):
+            rewards(value)
+    with running(BASE) as server, environment(VARIABLES, {"url": url_of(server)}):
+        for value in ({}, None, {"prompt_token_ids": [1, 2]}):
+            assert rewards(value).batch["scores"].tolist() == [1]
 
 
 def test_scores_are_correctness_so_that_masks_which_compare_them_keep_the_rows() -> None:

@@ -17,7 +17,7 @@ import pytest
 import sgpo_client.adapters.skyrl as adapter
 from sgpo_client.adapters.scores import NUMBERS, SampleScore
 from sgpo_client.errors import ConfigError
-from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, Outcome, Row, group, url_of
+from tests.integration.adapter_suite import IMPATIENT, RIGHT, TOWER, A, AdapterSuite, Outcome, Row, group, url_of
 from tests.integration.http_server import running
 from tests.integration.trainer_doubles import standing_in
 from tests.unit.service_calls import Counting, scripted
@@ -91,6 +91,12 @@ def test_a_row_of_an_evaluation_is_worth_its_correctness_and_costs_nothing() -> 
         ended = [trajectory(row, 0, config, sgpo_eval=True) for row in group(A, RIGHT)]
     assert [step["reward"] for step, _ in ended] == [0, 1]
     assert judge.asked == []
+
+
+def test_answer_that_cannot_be_compared_counts_as_wrong_in_an_evaluation() -> None:
+    with running(BASE | IMPATIENT) as server:
+        step, metrics = trajectory(group(TOWER)[0], 0, {"url": url_of(server), "group_size": 1}, sgpo_eval=True)
+    assert (step["reward"], metrics["acc"], metrics["sgpo_fallback"]) == (0, 0, 1)
 
 
 def test_the_group_size_must_be_known() -> None:

@@ -20,7 +20,19 @@ import pytest
 from sgpo_client.adapters.settings import VARIABLES
 from sgpo_client.errors import ConfigError, DataError, RewardUnavailable
 from tests.integration.adapter_servers import nobody_at
-from tests.integration.adapter_suite import RIGHT, A, AdapterSuite, B, Outcome, Row, expected, group, url_of
+from tests.integration.adapter_suite import (
+    IMPATIENT,
+    RIGHT,
+    TOWER,
+    A,
+    AdapterSuite,
+    B,
+    Outcome,
+    Row,
+    expected,
+    group,
+    url_of,
+)
 from tests.integration.http_server import running
 from tests.integration.trainer_doubles import environment
 from tests.unit.service_calls import Counting, scripted
@@ -138,12 +150,20 @@ def test_a_sample_of_an_evaluation_is_worth_its_correctness_and_costs_nothing() 
     assert judge.asked == []
 
 
-def test_an_evaluation_that_cannot_be_checked_is_no_number() -> None:
+def test_answer_that_cannot_be_compared_counts_as_wrong_in_an_evaluation() -> None:
+    [sample] = samples_of(group(TOWER))
+    sample.group_index = None
+    with running(BASE | IMPATIENT) as server, environment(VARIABLES, {"url": url_of(server)}):
+        asyncio.run(rollout(args_of(group_rm=False, size=8, reward_key="score"), [sample]))
+    assert (sample.reward["score"], sample.reward["acc"], sample.reward["sgpo_fallback"]) == (0, 0, 1)
+
+
+def test_an_evaluation_without_a_server_is_no_number() -> None:
     [sample] = samples_of(group(RIGHT))
     sample.group_index = None
     with (
         environment(VARIABLES, {"url": nobody_at(), "deadline_s": 0.5}),
-        pytest.raises(RewardUnavailable, match=r"sample 0 of an evaluation.*server_unavailable"),
+        pytest.raises(RewardUnavailable, match=r"slime: .* gave no answer"),
     ):
         asyncio.run(rollout(args_of(group_rm=False, size=8), [sample]))
 

@@ -11,7 +11,7 @@ import pytest
 
 from sgpo_client.adapters.verl import SgpoScorer, reward_row
 from sgpo_client.errors import ConfigError
-from tests.integration.adapter_suite import BASE, AdapterSuite, Outcome, Row, group, url_of
+from tests.integration.adapter_suite import BASE, IMPATIENT, RIGHT, TOWER, AdapterSuite, Outcome, Row, group, url_of
 from tests.integration.http_server import running
 from tests.unit.service_calls import Counting, scripted
 
@@ -63,6 +63,16 @@ def test_validation_is_correctness_and_asks_no_judge() -> None:
         [row] = group("Line 0 is WRONG here.")
         reply = asyncio.run(scorer.score(reward_row(fields(row, extra_info={"split": "test"}), row.text)))
     assert (reply["reward_score"], judge.asked) == (0.0, [])
+
+
+def test_answer_that_cannot_be_compared_counts_as_wrong_in_a_validation() -> None:
+    with running(BASE | IMPATIENT) as server:
+        scorer = SgpoScorer({"url": url_of(server)}, 8)
+        rows = [reward_row(fields(row, extra_info={"split": "test"}), row.text) for row in group(TOWER, RIGHT)]
+        replies = [asyncio.run(scorer.score(row)) for row in rows]
+    assert [reply["reward_score"] for reply in replies] == [0.0, 1.0]
+    infos = [reply["reward_extra_info"] for reply in replies]
+    assert [(info["acc"], info["sgpo_fallback"], info["sgpo_unscored"]) for info in infos] == [(0, 1, 1), (1, 0, 0)]
 
 
 def test_row_without_uid_or_messages_is_refused() -> None:

@@ -69,6 +69,29 @@ def test_a_working_server_shows_each_trainer_its_rewards(
     assert [row["right"] for row in rows] == ["no"] * 4 + ["yes"] + ["no"] * 3
 
 
+@pytest.mark.parametrize(
+    ("dialect", "route", "other"),
+    [
+        ("roll", "/v1/rewards, whole groups", "roll_joined"),
+        ("roll_joined", "/v1/openrlhf, single responses", "roll"),
+        ("nemo_rl", "/v1/rewards, whole groups", "nemo_rl_joined"),
+        ("nemo_rl_joined", "/v1/openrlhf, single responses", "nemo_rl"),
+        ("slime", "/v1/slime, single responses", "slime_adapter"),
+        ("slime_adapter", "/v1/openrlhf, single responses", "native"),
+    ],
+)
+def test_it_says_which_route_was_asked_and_how_to_ask_the_other(
+    server: Server, dialect: str, route: str, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out = probe(capsys, dialect, url_of(server))
+    first, second = out.splitlines()[:2]
+    assert route in first
+    assert second.startswith("Not asked: ")
+    assert f"--dialect {other}" in second
+    assert other in TRAINERS
+    assert {row["grouping"] for row in rows_of(out)} == {"-" if "whole groups" in route else "joined"}
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_keys(
     locked: Server, dialect: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

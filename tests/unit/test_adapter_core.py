@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from sgpo_client.adapters.grouping import group_indices, to_wire
+from sgpo_client.adapters.joined import _group_id
+from sgpo_client.adapters.messages import explained
 from sgpo_client.adapters.samples import Sample, problem_text, reference_text, response_text
 from sgpo_client.adapters.scores import NUMBERS, SampleScore, apply_policy
 from sgpo_client.adapters.settings import AdapterSettings, Trainer
@@ -125,6 +127,28 @@ def test_policies() -> None:
     fallen = apply_policy(group, "outcome")
     assert [(score.reward, score.fallback) for score in fallen] == [(0.0, True), (0.0, True), (1.0, True)]
     assert apply_policy([SCORED, RIGHT], "outcome") == [SCORED, RIGHT]
+
+
+@pytest.mark.parametrize(
+    ("said", "joined", "advice"),
+    [
+        ("1 of 1 responses have no verdict: outcome_error: not compared in 5 s", False, "answer_timeout_s"),
+        ("1 of 1 responses have no verdict: judge_failed: x", False, "ask its /readyz; hint"),
+        ("503 judge_failed", True, 'on_unscored = "outcome"'),
+    ],
+)
+def test_advice_fits_what_is_missing(said: str, joined: bool, advice: str) -> None:
+    trainer = Trainer("Some trainer", "", "hint")
+    with pytest.raises(RewardUnavailable, match=advice) as caught, explained(trainer, AdapterSettings(), joined=joined):
+        raise RewardUnavailable(said)
+    assert ("/readyz" in str(caught.value)) == ("outcome_error" not in said)
+
+
+@pytest.mark.parametrize(
+    ("uid", "run", "group_id"), [("7", "", "7"), ("7", "a", "a:7"), (None, "a", "a"), (None, "", None)]
+)
+def test_groups_carry_the_runs_name(uid: str | None, run: str, group_id: str | None) -> None:
+    assert _group_id(uid, run) == group_id
 
 
 def test_numbers_always_have_the_same_keys() -> None:
