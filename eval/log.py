@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,6 +42,25 @@ class RunIdentity:
     data_digest: str
     judge_id: str
     known_wrong: bool
+
+
+def refuse_other_draw(log: Path, logged: Iterable[str], wanted: Iterable[str]) -> None:
+    """Refuse to mix the rows of two draws in one log. More rows of the same draw, or fewer, are no other draw.
+
+    Args:
+        log: named in the message.
+        logged: ids of its rows.
+        wanted: ids of the rows that the run is about.
+
+    Raises:
+        ConfigError: when rows would come to some that this run leaves out.
+    """
+    there, asked = set(logged), set(wanted)
+    if there - asked and asked - there:
+        raise ConfigError(
+            f"{log}: holds {len(there - asked)} rows that this run leaves out, and not the {len(asked - there)} that "
+            "it needs: it was drawn with another --seed; give another --output, or the --seed of before"
+        )
 
 
 class LogRow(BaseModel):

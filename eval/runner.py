@@ -15,7 +15,16 @@ from eval.asking import ask
 from eval.benchmarks.base import DataFile, get_benchmark
 from eval.benchmarks.draw import draw
 from eval.benchmarks.example import Example
-from eval.log import LOG_NAME, SUMMARY_NAME, LogRow, RunIdentity, open_folder, resume_log, write_summary
+from eval.log import (
+    LOG_NAME,
+    SUMMARY_NAME,
+    LogRow,
+    RunIdentity,
+    open_folder,
+    refuse_other_draw,
+    resume_log,
+    write_summary,
+)
 from eval.row_file import append_rows
 from eval.summary import Scoring, summarise
 from judge.errors import ConfigError
@@ -60,6 +69,7 @@ def run(judge: Judge, data: DataFile, options: EvalOptions, facts: Mapping[str, 
     open_folder(options.output, identity)
     log = options.output / LOG_NAME
     finished = resume_log(log)
+    refuse_other_draw(log, finished, (example.id for example in examples))
     todo = [example for example in examples if example.id not in finished]
     if len(todo) < len(examples):
         logger.info("%s: %d of %d rows are done, going on", log, len(examples) - len(todo), len(examples))

@@ -14,7 +14,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -129,12 +130,29 @@ def load_model(files: ModelFiles, dtype: str) -> tuple[Any, Any]:
     gguf = {"gguf_file": files.packaged.file} if files.packaged else {}
     try:
         tokenizer = load_tokenizer(files)
-        model = AutoModelForCausalLM.from_pretrained(
-            files.folder, dtype="auto" if dtype == "auto" else getattr(torch, dtype), **gguf
-        )
+        with quiet() if files.packaged else nullcontext():
+            model = AutoModelForCausalLM.from_pretrained(
+                files.folder, dtype="auto" if dtype == "auto" else getattr(torch, dtype), **gguf
+            )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"model in {files.folder} cannot be loaded: {error}") from None
     return (unquantized(model) if files.packaged else model).eval(), tokenizer
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' advice and bars, which speak of how packaged weights are stored."""
+    from transformers.utils import logging
+
+    level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if has_bars:
+            logging.enable_progress_bar()
 
 
 def load_tokenizer(files: ModelFiles) -> Any:

@@ -96,6 +96,11 @@ def _report(summary: Mapping[str, Any]) -> str:
         f"defences {defences}: mean reward {_number(found['mean_reward'])}, {found['num_unscored']} unscored"
         for defences, found in summary["originals"].items()
     )
+    if all(found["num_unscored"] == found["num_responses"] for found in summary["originals"].values()):
+        return (
+            f"None of the {summary['originals']['on']['num_responses']} responses as they are has a score, so nothing "
+            "can be compared: give a larger --limit, or another judge"
+        )
     return "\n".join(
         [
             f"{summary['originals']['on']['num_responses']} wrong responses as they are: {before}",

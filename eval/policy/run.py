@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from eval.log import SUMMARY_NAME, open_folder, write_summary
+from eval.log import SUMMARY_NAME, open_folder, refuse_other_draw, write_summary
 from eval.metrics import Sampling
 from eval.policy.measures import summarise
 from eval.policy.problems import Problem, digest
@@ -85,6 +85,7 @@ def evaluate(
     open_folder(options.output, identity)
     path = options.output / SAMPLES_NAME
     finished = resume_samples(path, plan.sampling.num_samples)
+    refuse_other_draw(path, finished, (problem.id for problem in problems))
     todo = [problem for problem in problems if problem.id not in finished]
     if len(todo) < len(problems):
         logger.info("%s: %d of %d problems are done, going on", path, len(problems) - len(todo), len(problems))

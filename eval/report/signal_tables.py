@@ -92,10 +92,17 @@ def _fidelity_line(run: JudgeRun, found: Mapping[str, Any]) -> Line:
         for key in FIGURES
     ]
     moved = found.get("worth", {}).get("moved", {}).get("cosine", {})
-    worth = Cell(f"{percent(moved.get('rate'), 0)} noise", spread(moved.get("interval"), digits=0))
+    worth = Cell(worth_text(figures.get("cosine"), moved.get("rate")), spread(moved.get("interval"), digits=0))
     counts = found.get("counts", {})
     coverage = Cell(percent(counts.get("coverage"), 0), f"of {counts.get('num_wrong', 0):,} wrong solutions")
     return Line(run.name, (*cells, worth, coverage))
+
+
+def worth_text(cosine: float | None, rate: float | None) -> str:
+    """The noise rate on human labels that is as bad as the judge; None beyond the curve, or where nothing is known."""
+    if cosine is None:
+        return "–"
+    return "more than all noise" if rate is None else f"{percent(rate, 0)} noise"
 
 
 def _attack_cells(found: Mapping[str, Any]) -> tuple[Cell, Cell, Cell]:

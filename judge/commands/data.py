@@ -133,8 +133,6 @@ def print_counts(report: LoadReport, records: Sequence[Record]) -> None:
     print_table(counts)
     for reason, fault in report.first_faults.items():
         print(f"first row dropped, {reason}: {fault}")
-    for warning in report.warnings:
-        print(f"warning: {warning}")
 
 
 def print_table(counts: Mapping[str, int]) -> None:

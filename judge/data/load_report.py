@@ -34,6 +34,8 @@ class LoadReport:
     path: str
     index_base: int | None = None
     """What the source's error labels count from; None where it marks every step."""
+    labels: str = ""
+    """How the source writes its labels, in words."""
     rows: int = 0
     """Labelled rows read (PRM800K: rated steps)."""
     kept: int = 0
@@ -70,9 +72,13 @@ class LoadReport:
         if not base <= label < num_steps + base:
             raise BadRow(
                 "label out of range",
-                f"'{field}' = {label} is out of range: it names one of its {num_steps} steps, counted from {base}",
+                f"'{field}' = {label} is out of range: it names one of its {num_steps} steps, counted from {base}"
+                f"{self._labels()}",
             )
         return label - base
+
+    def _labels(self) -> str:
+        return f" ({self.source} labels: {self.labels})" if self.labels else ""
 
     def finish(self) -> None:
         """Check the whole: was anything kept, and do the labels count from where the source counts?
@@ -96,6 +102,12 @@ class LoadReport:
         if base == 0:
             suspects, against = against, suspects
         if suspects == 0:
+            if against == 0 and self.num_error_labels >= SHIFT_MIN_LABELS:
+                end = "0" if base == 0 else "the number of steps"
+                self.warnings.append(
+                    f"{self.path}: none of {self.num_error_labels} error labels is {end}: does this file count from "
+                    f"{1 - base}?"
+                )
             return
         sign = "are 0" if base == 1 else "equal the number of steps"
         message = (

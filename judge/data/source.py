@@ -59,13 +59,13 @@ def read_records(source: Source, items: Iterable[Item], path: str) -> Loaded:
     Raises:
         DataError: when no row can be used (naming file, row and field), or the labels count from another base.
     """
-    report = LoadReport(source.name, path, source.index_base)
+    report = LoadReport(source.name, path, source.index_base, source.labels)
     records = [corrected(record, report) for record in source.read(items, report)]
     report.kept = len(records)
     report.finish()
     for warning in report.warnings:
         log.warning("%s", warning)
-    return Loaded(with_unique_ids(records), report)
+    return Loaded(with_unique_ids(records, report), report)
 
 
 def each_row(
@@ -131,13 +131,20 @@ def checked(record: Record, report: LoadReport) -> Record:
     return replace(record, steps=tuple(record.steps[index] for index in kept), label=label)
 
 
-def with_unique_ids(records: Iterable[Record]) -> list[Record]:
-    """The records with an id each: their own, or one made of their content; one that comes up again gets ``~2``."""
+def with_unique_ids(records: Iterable[Record], report: LoadReport | None = None) -> list[Record]:
+    """The records with an id each: their own, or one made of their content; one that comes up again gets ``~2``.
+
+    Args:
+        records: of one source or of several.
+        report: where those of their own that came up again are counted.
+    """
     seen: Counter[str] = Counter()
     unique = []
     for record in records:
         name = record.id or content_id(record)
         seen[name] += 1
+        if report is not None and record.id and seen[name] > 1:
+            report.repaired["id used before, renamed"] += 1
         while seen[name] > 1:
             name = f"{record.id or content_id(record)}~{seen[name]}"
             seen[name] += 1

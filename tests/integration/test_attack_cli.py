@@ -218,6 +218,14 @@ def test_the_exit_status_tells_of_failures(tmp_path: Path, share: str, status: i
     assert summary_of(tmp_path / "out")["num_failed"] == 4
 
 
+def test_a_table_without_a_score_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_rows(tmp_path / "data.json", 1)
+    assert main(command(path, tmp_path / "out", "--judge-option", "fail=unscored", "--max-failed-share", "1")) == 0
+    out = capsys.readouterr().out
+    assert "None of the 1 responses as they are has a score" in out
+    assert "gained" not in out
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [

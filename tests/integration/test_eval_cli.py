@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import pytest
 
 from eval.benchmarks.base import read_data_file
 from eval.cli import main
+from eval.metrics import Sampling
 from eval.report.folders import read_folders
 from eval.runner import EvalOptions, run
+from eval.summary import Scoring
+from judge.errors import ConfigError
 from judge.judges.base import Judge
 from judge.types import Solution, Unscored, UnscoredReason, Usage, Verdict
 
@@ -150,6 +154,17 @@ def test_a_longer_limit_goes_on_from_the_shorter(tmp_path: Path) -> None:
     assert not none.judged
     assert len(log_of(tmp_path / "out")) == 10
     assert read_folders([tmp_path / "out"]).judges[0].summary.num_rows == 3
+
+
+def test_two_draws_are_not_mixed_in_one_log(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "data.json", 10)
+    options = EvalOptions("processbench", tmp_path / "out", limit=4)
+    run(FlakyJudge(), read_data_file(path), options, {})
+    before = (tmp_path / "out" / "log.jsonl").read_bytes()
+    other = replace(options, scoring=Scoring(sampling=Sampling(seed=1)))
+    with pytest.raises(ConfigError, match=r"log.jsonl: holds \d rows that this run leaves out.*another --seed"):
+        run(FlakyJudge(), read_data_file(path), other, {})
+    assert (tmp_path / "out" / "log.jsonl").read_bytes() == before
 
 
 def test_rows_at_which_the_judge_was_unavailable_are_tried_again(tmp_path: Path) -> None:

@@ -119,6 +119,28 @@ def test_a_broken_row_is_dropped_and_counted(source: str, row: object, reason: s
         load(source, row)
 
 
+@pytest.mark.parametrize("label", [-2, 2])
+def test_an_impossible_label_is_told_with_the_possible_ones(label: int) -> None:
+    with pytest.raises(DataError, match=r"counted from 0 \(records labels: label, from 0, none: -1"):
+        load("records", RECORD | {"label": label})
+
+
+def test_labels_that_never_name_the_first_step_are_told() -> None:
+    """A file that counts from 1 can look like this, in which no error is in a last step."""
+    three = RECORD | {"steps": ["a", "b", "c"]}
+    rows = [three | {"id": str(index), "label": 1 + index % 2} for index in range(20)]
+    [warning] = load("records", *rows).report.warnings
+    assert warning == "file: none of 20 error labels is 0: does this file count from 1?"
+    assert load("records", *rows[:19]).report.warnings == []
+    assert load("records", *rows, three | {"label": 0}).report.warnings == []
+
+
+def test_an_id_that_comes_again_is_counted() -> None:
+    loaded = load("records", RECORD | {"id": "x"}, RECORD | {"id": "x"}, RECORD | {"id": "y"})
+    assert [record.id for record in loaded.records] == ["x", "x~2", "y"]
+    assert loaded.report.repaired == {"id used before, renamed": 1}
+
+
 def test_every_source_is_tested() -> None:
     assert {name for name, _, _ in GOOD} | {"prm800k"} == set(sources())
     assert {name for name, _, _, _ in BAD} | {"prm800k"} == set(sources())

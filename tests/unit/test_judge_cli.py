@@ -54,8 +54,8 @@ def test_one_verdict_a_line(files: tuple[Path, Path]) -> None:
     assert (known["status"], known["first_error"], known["rts"]) == ("unscored", None, None)
     assert known["error"]["code"] == "no_error_found"
     assert set(plain) == {
-        *("id", "status", "first_error", "num_steps", "expected_rts", "rts", "confidence", "step_error_probs"),
-        *("critique", "error", "judge_id", "input", "usage", "latency_s"),
+        *("id", "status", "first_error", "num_steps", "expected_rts", "rts", "paid_rts", "confidence"),
+        *("step_error_probs", "critique", "error", "judge_id", "input", "usage", "latency_s"),
     }
 
 
@@ -188,10 +188,27 @@ def test_show_falls_back_to_labels_and_refuses_other_verdicts(
     assert main(["show", "--input", str(files[0])]) == 0
     assert "✗  2  done" in capsys.readouterr().out
     assert run(files) == 0
-    files[0].write_text(json.dumps(PLAIN | {"steps": ["only one"]}))
     capsys.readouterr()
+    for other in ({"steps": ["only one"]}, {"steps": ["as", "many", "steps"]}, {"problem": "Another?"}):
+        files[0].write_text(json.dumps(PLAIN | other))
+        assert main(["show", "--input", str(files[0]), "--verdicts", str(files[1])]) == 2
+        assert "'plain'" in refused(capsys)
+
+
+def test_show_tells_rows_without_a_verdict_from_labelled_ones(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(files, "--known-wrong") == 0
+    files[0].write_text(json.dumps(PLAIN) + "\n" + json.dumps(RIGHT | {"id": "new", "label": 0}))
+    capsys.readouterr()
+    assert main(["show", "--input", str(files[0]), "--verdicts", str(files[1])]) == 0
+    shown, _, new = capsys.readouterr().out.partition("new: no verdict")
+    assert "plain: first error in step 1" in shown
+    assert new
+    assert "✗" not in new
+    files[0].write_text(json.dumps(RIGHT | {"id": "new", "label": 0}))
     assert main(["show", "--input", str(files[0]), "--verdicts", str(files[1])]) == 2
-    assert "'plain'" in refused(capsys)
+    assert "none of the verdicts" in refused(capsys)
 
 
 def test_help_needs_nothing_heavy() -> None:
