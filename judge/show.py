@@ -19,15 +19,23 @@ from judge.verdict_file import VerdictLine, content_digest, read_lines
 UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
-def show_rows(rows: Sequence[InputRow], verdicts: Mapping[str, VerdictLine] | None, console: Console) -> None:
+def show_rows(
+    rows: Sequence[InputRow], verdicts: Mapping[str, VerdictLine] | None, console: Console, limit: int | None = None
+) -> None:
     """Print every row with its steps coloured: by its verdict, or by its label where ``verdicts`` is None.
+
+    Args:
+        rows: of the whole input.
+        verdicts: by row id.
+        console: to print on.
+        limit: print only the first rows.
 
     Raises:
         DataError: when a verdict is on another solution than the row of its id, or none is on any row.
     """
     if verdicts is not None and verdicts.keys().isdisjoint(row.record.id for row in rows):
         raise DataError("none of the verdicts is on a row of the input; give the --input that was judged")
-    for row in rows:
+    for row in rows[:limit]:
         lines = row_lines(row) if verdicts is None else judged_lines(row, verdicts.get(row.record.id))
         for line in lines:
             console.print(line, soft_wrap=True)

@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
 
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit}: at least 1 is needed")
-    rows = read_rows(args.input)[: args.limit]
+    rows = read_rows(args.input)
     verdicts = read_verdicts(args.verdicts) if args.verdicts else None
-    show_rows(rows, verdicts, Console(highlight=False))
+    show_rows(rows, verdicts, Console(highlight=False), args.limit)
     return OK

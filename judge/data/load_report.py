@@ -13,6 +13,8 @@ SHIFT_MIN_SHARE: Final = 0.05
 """A file of at least so many error labels, so many of which lie one off the end, is taken to count from the other base
 when no label contradicts it: a true file of that base would have some (about 10% of first errors are in the first
 step, and as many in the last one)."""
+NO_FIRST_MIN_LABELS: Final = 60
+"""So many error labels without a 0 are worth a question: by chance that is one file in 500."""
 
 
 class BadRow(Exception):
@@ -102,11 +104,9 @@ class LoadReport:
         if base == 0:
             suspects, against = against, suspects
         if suspects == 0:
-            if against == 0 and self.num_error_labels >= SHIFT_MIN_LABELS:
-                end = "0" if base == 0 else "the number of steps"
+            if base == 0 and against == 0 and self.num_error_labels >= NO_FIRST_MIN_LABELS:
                 self.warnings.append(
-                    f"{self.path}: none of {self.num_error_labels} error labels is {end}: does this file count from "
-                    f"{1 - base}?"
+                    f"{self.path}: none of {self.num_error_labels} error labels is 0: does this file count from 1?"
                 )
             return
         sign = "are 0" if base == 1 else "equal the number of steps"

@@ -206,6 +206,9 @@ def test_show_tells_rows_without_a_verdict_from_labelled_ones(
     assert "plain: first error in step 1" in shown
     assert new
     assert "✗" not in new
+    files[0].write_text(json.dumps(RIGHT | {"id": "new", "label": 0}) + "\n" + json.dumps(PLAIN))
+    assert main(["show", "--input", str(files[0]), "--verdicts", str(files[1]), "--limit", "1"]) == 0
+    assert "new: no verdict" in capsys.readouterr().out
     files[0].write_text(json.dumps(RIGHT | {"id": "new", "label": 0}))
     assert main(["show", "--input", str(files[0]), "--verdicts", str(files[1])]) == 2
     assert "none of the verdicts" in refused(capsys)
