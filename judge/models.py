@@ -141,7 +141,7 @@ def load_model(files: ModelFiles, dtype: str) -> tuple[Any, Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without transformers' advice and bars, which speak of how packaged weights are stored."""
+    """Without transformers' bars, and its advice on how packaged weights are stored, which nobody can follow."""
     from transformers.utils import logging
 
     level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

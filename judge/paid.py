@@ -28,7 +28,7 @@ class PaidShares:
         for row in rows:
             if row.known_wrong:
                 self._groups[row.record.problem.strip()].append(row)
-        self._typical: dict[str, float | None] = {}
+        self._read: dict[str, tuple[dict[str, Examined], float | None]] = {}
 
     def share(self, row: InputRow, first_error: int) -> float:
         """The share in [0, 1) of a response that is known to be wrong, counted in steps.
@@ -38,20 +38,22 @@ class PaidShares:
             first_error: 0-based, as the judge found it.
         """
         problem = row.record.problem.strip()
-        if problem not in self._typical:
-            self._typical[problem] = _typical(self._groups[problem])
-        return credit(_examined(row), first_error, typical=self._typical[problem]).rts
+        if problem not in self._read:
+            self._read[problem] = _read(self._groups[problem])
+        examined, typical = self._read[problem]
+        return credit(examined[row.record.id], first_error, typical=typical).rts
 
 
-def _examined(row: InputRow) -> Examined:
-    steps = row.record.steps
-    return examine(row.text or "\n".join(steps), steps, row.record.problem)
-
-
-def _typical(group: Sequence[InputRow]) -> float | None:
-    known = [examined.effective() for examined in map(_examined, group) if not examined.is_floored]
+def _read(group: Sequence[InputRow]) -> tuple[dict[str, Examined], float | None]:
+    """What is known of each response by its id, and the usual length of a solution to their problem."""
+    examined = {
+        row.record.id: examine(row.text or "\n".join(row.record.steps), row.record.steps, row.record.problem)
+        for row in group
+    }
+    lengths = [each.effective() for each in examined.values() if not each.is_floored]
     solution = next((row.record.reference_solution for row in group if row.record.reference_solution), None)
     if solution is None:
-        return typical_length(known)
+        return examined, typical_length(lengths)
     steps = [step.text for step in segment(solution)]
-    return typical_length(known, examine(solution, steps, group[0].record.problem).effective())
+    reference = examine(solution, steps, group[0].record.problem)
+    return examined, typical_length(lengths, reference.effective())

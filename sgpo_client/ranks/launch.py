@@ -45,8 +45,7 @@ def launch_ranks(num_ranks: int, arguments: Sequence[str], max_restarts: int = 0
         signals_to_handle="SIGINT,SIGHUP,SIGQUIT",  # on SIGTERM it would kill ranks that take 30 s to end their step
     )
     try:
-        with _sigterm_handed_on(), tempfile.TemporaryDirectory() as folder:
-            os.environ[STOPPED_FILE] = str(Path(folder) / "stopped")
+        with _sigterm_handed_on(), stop_noted():
             launcher.elastic_launch(config, sys.executable)("-m", "sgpo_client.train", *arguments)
     except ChildFailedError as error:
         # The rank has said what went wrong; a rank ended by a signal has a negative code.
@@ -65,6 +64,17 @@ def noted_stop() -> int | None:
     """The exit code of a run that is over; None while it is not."""
     name = os.environ.get(STOPPED_FILE)
     return int(Path(name).read_text()) if name and Path(name).is_file() else None
+
+
+@contextmanager
+def stop_noted() -> Iterator[None]:
+    """A place for the ranks' `note_stop`, for as long as they are started."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[STOPPED_FILE] = str(Path(folder) / "stopped")
+        try:
+            yield
+        finally:
+            del os.environ[STOPPED_FILE]
 
 
 @contextmanager
